@@ -1,0 +1,1 @@
+"""The pipeline: sensor readings from Kafka to sparse codes, dictionaries and metrics."""

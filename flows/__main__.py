@@ -1,0 +1,5 @@
+"""``python -m flows`` is ``oodl``."""
+
+from flows.cli import main
+
+main()

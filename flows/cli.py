@@ -1,0 +1,37 @@
+"""The command line: one entry a command, each loaded only when it is called."""
+
+import sys
+
+from cyclopts import App
+from rich.console import Console
+
+from oodl import __version__
+from oodl.errors import OodlError
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="oodl",
+    help="Tells you when a machine's sensors stop moving together, on your Kafka, with no training.",
+    version=__version__,
+    help_format="markdown",
+)
+for command, place in {
+    "demo": "demo:demo",
+    "try": "try_file:try_file",
+    "run": "run:run",
+    "decode": "decode:decode",
+    "topics": "topics:topics",
+    "simulate": "simulate:simulate",
+    "sense": "sense:sense",
+}.items():
+    app.command(f"flows.tools.{place}", name=command)
+
+
+def main() -> None:
+    """Run a command; a problem that has a name is told in one line and ends with 1."""
+    try:
+        app()
+    except OodlError as problem:
+        Console(stderr=True, highlight=False).print(f"oodl: {problem}", markup=False, soft_wrap=True)
+        sys.exit(1)
