@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oodl.errors import ValueFault
+from oodl.scaling import FARTHEST, standardise
 
 __all__ = [
     "TOLERANCE",
@@ -37,8 +38,7 @@ Ints = npt.NDArray[np.int64]
 Missing = tuple[tuple[int, ...], ...]
 
 TOLERANCE = 0.1  # deviations; the default, and by which dictionaries are compared
-RESOLVED = 1e3  # deviations up to which float32 and D'D = I leave errors far below any tolerance
-JUDGED = 1e6  # deviations beyond which a value is not told from a larger one
+RESOLVED = 100.0  # deviations up to which sums in float32 are good to 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +115,8 @@ class Version:
         return self.dictionary.astype(np.float64)
 
     def standardise(self, Y: Floats) -> Floats:
-        """Rows in channel standard deviations; what is missing stays NaN."""
-        U: Floats = (Y - self.mean) / self.scale
-        return U
+        """Rows in channel standard deviations, NaN where missing."""
+        return standardise(Y, self.mean, self.scale)
 
     def restore(self, U: Array) -> Floats:
         """Undo `standardise`."""
@@ -415,8 +414,7 @@ def _counted(present: npt.NDArray[np.bool_]) -> Array:
 def _rank(
     version: Version, rule: Rule, Y: Floats, present: npt.NDArray[np.bool_]
 ) -> tuple[_Ranked, Ints]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        U = np.clip(version.standardise(Y), -JUDGED, JUDGED)
+    U = version.standardise(Y)
     whole = bool(present.all())
     if not whole:
         U[~present] = 0
@@ -452,7 +450,7 @@ def _rank_carefully(
     ranked.order[row], ranked.values[row] = order, values
     ranked.tail[row] = _mean_squares(target, basis * z[order])
     ranked.left[row] = _mean_squares(target, basis * values)
-    if (np.abs(u) >= JUDGED).any():
+    if (np.abs(u) >= FARTHEST).any():
         ranked.left[row] = np.inf
 
 

@@ -14,10 +14,13 @@ __all__ = ["Recent"]
 
 Array = npt.NDArray[np.floating]
 
-USUAL_TOLERANCE = 0.5  # deviations; .1 leaves so little that faults do not show in it
+USUAL_TOLERANCE = 0.1  # deviations; the usual number of atoms is the median that it asks for
+USUAL_SHARE = (
+    3  # but at most a third of the atoms: what more would leave is noise, and tells nothing
+)
 LEAST_LIMIT = 0.1  # deviations; what stays within the default tolerance is never unusual
-QUANTILE = 0.99  # of the errors left by the usual number of atoms: the limit
-MEMORY = 2048  # frames; enough for the .99 quantile to rest on twenty
+QUANTILE = 0.95  # of the errors left by the usual number of atoms: the limit
+MEMORY = 2048  # frames; enough for the .95 quantile to rest on a hundred
 EDGES = np.geomspace(LEAST_LIMIT, 50.0, 64)  # of the error histogram, 10 % apart
 
 
@@ -71,11 +74,12 @@ class Recent:
 
     @property
     def usual(self) -> int:
-        """The median number of atoms within `USUAL_TOLERANCE`."""
-        return int(np.searchsorted(np.cumsum(self.counts), 0.5 * self.counts.sum()))
+        """The median number of atoms within `USUAL_TOLERANCE`, at most a third of all."""
+        median = int(np.searchsorted(np.cumsum(self.counts), 0.5 * self.counts.sum()))
+        return min(median, max(1, (len(self.counts) - 1) // USUAL_SHARE))
 
     def limit(self, atoms: int) -> float:
-        """Return the .99 quantile of the error left by so many atoms, no less than .1."""
+        """Return the .95 quantile of the error left by so many atoms, no less than .1."""
         shares = np.cumsum(self.errors[atoms], dtype=np.float64)
         wanted = QUANTILE * shares[-1]
         cell = int(np.searchsorted(shares, wanted))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Scaling"]
+__all__ = ["FARTHEST", "Scaling", "standardise"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -17,6 +17,20 @@ MEMORY = 2  # exponent of the weights; 14 as the first steps of the learner use 
 CLIP = 20.0  # deviations beyond which a value pulls no further
 TRUSTED = 32  # rows after which a channel's scale is good enough to clip by
 LARGEST = 1e150  # its square is still a float64
+FARTHEST = 1e6  # deviations beyond which a value is not told from a larger one
+
+
+def standardise(Y: Floats, mean: Floats, scale: Floats) -> Floats:
+    """Rows (B, C) in deviations, at most `FARTHEST`; NaN where missing.
+
+    Examples
+    --------
+    >>> standardise(np.array([[3.0, np.inf, 1e300]]), np.ones(3), np.full(3, 2.0))
+    array([[1.e+00,    nan, 1.e+06]])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        U = np.clip((Y - mean) / scale, -FARTHEST, FARTHEST)
+    return np.where(np.isfinite(Y), U, np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from oodl.errors import ValueFault
 from oodl.learner import Learner, State, chunk_size
 from oodl.publishing import Pricing, atoms_within
 from oodl.recent import Recent
-from oodl.scaling import CLIP, Scaling
+from oodl.scaling import CLIP, Scaling, standardise
 
 __all__ = ["Block", "GroupCoder", "GroupState", "Learned", "Noticed", "Output", "Published"]
 
@@ -28,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 MEMORY = 1 / 32  # weight of a reading in the mean that tells whether a group is surprised
 LOUDEST = 8.0  # what one reading adds to that mean at most: it takes four in a row to surprise
 FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is published
+CALM = 0.8  # below it surprise ends; it starts above 1, and does not flicker in between
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 
 
@@ -123,7 +124,7 @@ class GroupState:
     surprise : float
         Exponential mean of the readings' surprise.
     surprised_since : float or None
-        Event time at which it rose above 1.
+        Event time at which it rose above 1; None again once it falls below .8.
     introduced : tuple of str
         Ids of the version 0 dictionaries that were sent.
     """
@@ -142,7 +143,7 @@ class GroupState:
     @property
     def surprised(self) -> bool:
         """Whether the group behaves unlike its past."""
-        return self.surprise > 1
+        return self.surprised_since is not None
 
     @property
     def frames(self) -> int:
@@ -272,18 +273,17 @@ class GroupCoder:
         return replace(state, clock=clock)
 
     def _feel(self, state: GroupState, coded: list[Codes], outputs: list[Output]) -> GroupState:
-        """Take the readings' surprise into the group's mean, and say when that crosses 1."""
+        """Take the readings' surprise into the group's mean, and say when it starts and ends."""
         mean, since, now = state.surprise, state.surprised_since, state.clock.now
         for codes in coded:
             for surprise, time in zip(codes.surprises.tolist(), codes.times.tolist(), strict=True):
                 if isnan(surprise):  # it cannot be told
                     continue
-                before = mean
                 mean += MEMORY * (min(surprise, LOUDEST) - mean)
-                if before <= 1 < mean:
+                if since is None and mean > 1:
                     since = time if now is None else min(time, now)
                     outputs.append(Noticed("surprised"))
-                elif mean <= 1 < before:
+                elif since is not None and mean < CALM:
                     since = None
                     outputs.append(Noticed("calm"))
         return replace(state, surprise=mean, surprised_since=since)
@@ -295,11 +295,11 @@ class GroupCoder:
         rows = np.concatenate(learned.pending)
         Y = version.restore(rows) if version.number else rows
         scaling = learned.scaling if learned.scaling.seen.any() else learned.scaling.update(Y)
-        U, present = _standardised((Y - scaling.mean) / scaling.scale)
+        U, present = _clipped(standardise(Y, scaling.mean, scaling.scale))
         left = left_by_atoms(U, learned.learner.dictionary, present)
         saved = 0.0
-        if version.number and not state.surprised:
-            published = left_by_atoms(_standardised(rows)[0], version.dictionary, present)
+        if version.number and not _held(state):
+            published = left_by_atoms(_clipped(rows)[0], version.dictionary, present)
             fewer = atoms_within(published, self.rule) - atoms_within(left, self.rule)
             saved = max(0.0, learned.saved + fewer * self._price(version).atom)
         learned = replace(
@@ -341,6 +341,12 @@ class GroupCoder:
         return Pricing.json(version.channels, version.window)
 
 
+def _held(state: GroupState) -> bool:
+    """Whether surprise keeps new versions back; at version 1, a first guess, it does not."""
+    version = state.version
+    return state.surprised and version is not None and version.number > 1
+
+
 def _settled(state: GroupState) -> Learned:
     if state.learned is None:
         msg = "group state: expected settled channels, got none; send a settled block first"
@@ -358,7 +364,7 @@ def _introduce(
     return replace(state, introduced=(*state.introduced[1 - INTRODUCED :], version.id))
 
 
-def _standardised(
+def _clipped(
     U: npt.NDArray[np.floating],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Rows to learn from: 0 where missing, clipped; and what was present."""

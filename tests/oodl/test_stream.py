@@ -1,0 +1,233 @@
+"""The group step: a function of the group's readings in order."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oodl.coding import Atoms, Codes, Tolerance
+from oodl.learner import chunk_size
+from oodl.stream import Block, GroupCoder, GroupState, Noticed, Output, Published
+
+N = 6
+NAMES = tuple(f"c{i}" for i in range(N))
+
+
+def planted(rows: int, seed: int = 0, n: int = N, noise: float = 0.05) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    dictionary = np.linalg.qr(np.random.default_rng(99).standard_normal((n, n)))[0]
+    codes = rng.standard_normal((rows, n)) * (rng.random((rows, n)) < 0.2)
+    return 20 + (codes @ dictionary.T + noise * rng.standard_normal((rows, n))) * np.arange(
+        1, n + 1
+    )
+
+
+def block(
+    values: np.ndarray, first: int = 0, *, settled: bool = True, period: float = 1.0
+) -> Block:
+    offsets = first + np.arange(len(values))
+    names = tuple(f"c{i}" for i in range(values.shape[1]))
+    return Block(names, settled, values, offsets * period, offsets)
+
+
+def run(
+    coder: GroupCoder, values: np.ndarray, cuts: Iterable[int] = (), *, period: float = 1.0
+) -> tuple[GroupState, list[Output]]:
+    state, outputs = coder.start(), []
+    edges = [0, *sorted({cut for cut in cuts if 0 < cut < len(values)}), len(values)]
+    for first, last in pairwise(edges):
+        state, more = coder.step(state, block(values[first:last], first, period=period))
+        outputs += more
+    return state, outputs
+
+
+def codes_of(outputs: list[Output]) -> list[Codes]:
+    return [output for output in outputs if isinstance(output, Codes)]
+
+
+def versions_of(outputs: list[Output]) -> list[Published]:
+    return [output for output in outputs if isinstance(output, Published)]
+
+
+def kinds_of(outputs: list[Output]) -> list[str]:
+    return [output.kind for output in outputs if isinstance(output, Noticed)]
+
+
+VALUES = planted(400)
+VALUES[50:300:7, 1] = np.nan
+WHOLE = run(GroupCoder(), VALUES)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.integers(1, 399), max_size=30))
+def test_codes_do_not_depend_on_how_readings_are_cut(cuts: list[int]) -> None:
+    """Up to float32 rounding, and a coefficient within 1e-5 of the cut."""
+    _, outputs = run(GroupCoder(), VALUES, cuts)
+    whole, cut = codes_of(WHOLE[1]), codes_of(outputs)
+    assert sum(map(len, cut)) == len(VALUES)
+    assert [p.offset for p in versions_of(outputs)] == [p.offset for p in versions_of(WHOLE[1])]
+    ours = [(c.version, *row) for c in cut for row in c.rows()]
+    theirs = [(c.version, *row) for c in whole for row in c.rows()]
+    for (a, *one), (b, *other) in zip(ours, theirs, strict=True):
+        assert (a.number, one[0]) == (b.number, other[0])
+        assert np.allclose(
+            a.decode(*one[2:5]), b.decode(*other[2:5]), rtol=0, atol=0.2 * b.scale, equal_nan=True
+        )
+        if one[2] == other[2]:
+            assert np.allclose(one[3], other[3], atol=0.051)
+        else:
+            assert abs(one[5] - 0.1) < 1e-3 or abs(one[5] - other[5]) < 0.03
+    same = [one[3] == other[3] for one, other in zip(ours, theirs, strict=True)]
+    assert np.mean(same) > 0.98
+
+
+def test_one_row_at_a_time_gives_the_same_versions() -> None:
+    _, outputs = run(GroupCoder(), VALUES, range(400))
+    for one, other in zip(versions_of(outputs), versions_of(WHOLE[1]), strict=True):
+        assert np.allclose(one.version.dictionary, other.version.dictionary, atol=1e-4)
+        assert np.allclose(one.version.mean, other.version.mean, rtol=1e-6)
+
+
+def test_every_reading_is_coded_once_in_its_order_within_the_tolerance() -> None:
+    rows = [(codes.version, *row) for codes in codes_of(WHOLE[1]) for row in codes.rows()]
+    assert [row[1] for row in rows] == list(range(400))
+    for version, offset, _, atoms, values, missing, *_ in rows:
+        left = (version.decode(atoms, values, missing) - VALUES[offset]) / version.scale
+        assert np.sqrt(np.nanmean(left**2)) <= 0.1
+
+
+def test_a_dictionary_stands_before_the_first_code_that_names_it() -> None:
+    known: set[str] = set()
+    for output in WHOLE[1]:
+        if isinstance(output, Published):
+            known.add(output.version.id)
+        elif isinstance(output, Codes):
+            assert output.version.id in known
+
+
+def test_version_0_is_published_first_and_version_1_whether_it_pays_or_not() -> None:
+    noise = np.random.default_rng(1).standard_normal((80, 4))
+    published = versions_of(run(GroupCoder(), noise)[1])
+    assert [(p.version.number, p.version.restart) for p in published] == [(0, False), (1, True)]
+    assert published[1].offset == 63
+    assert published[1].version.limit is not None
+
+
+def test_pure_noise_pays_for_no_further_version() -> None:
+    noise = np.random.default_rng(2).standard_normal((3000, 8))
+    assert len(versions_of(run(GroupCoder(), noise)[1])) <= 3
+
+
+def test_structure_pays_and_takes_fewer_atoms() -> None:
+    values = planted(3000)
+    _, outputs = run(GroupCoder(), values)
+    assert len(versions_of(outputs)) > 3
+    per_reading = [len(codes.atoms) / len(codes) for codes in codes_of(outputs)]
+    assert per_reading[-1] < 0.7 * per_reading[1]
+
+
+def test_the_state_given_stays_as_it_was() -> None:
+    coder = GroupCoder()
+    state, _ = coder.step(coder.start(), block(VALUES[:200]))
+    one = coder.step(state, block(VALUES[200:], 200))[1]
+    two = coder.step(state, block(VALUES[200:], 200))[1]
+    assert [list(c.rows()) for c in codes_of(one)] == [list(c.rows()) for c in codes_of(two)]
+
+
+def test_readings_of_unsettled_channels_are_coded_exactly_and_teach_nothing() -> None:
+    coder = GroupCoder()
+    state, outputs = coder.step(coder.start(), block(VALUES[:5], settled=False))
+    assert state.learned is None
+    assert [type(output) for output in outputs] == [Published, Codes]
+    state, outputs = coder.step(state, block(VALUES[5:9], 5, settled=False))
+    assert [type(output) for output in outputs] == [Codes]
+
+
+def test_other_channels_start_the_group_anew() -> None:
+    coder = GroupCoder()
+    state, _ = run(coder, VALUES)
+    state, outputs = coder.step(state, block(VALUES[:, :3], 400))
+    assert kinds_of(outputs) == ["restart"]
+    assert (state.frames, codes_of(outputs)[0].version.number) == (400, 0)
+
+
+def test_chunks_grow_with_the_frames() -> None:
+    state, _ = run(GroupCoder(), planted(3000, n=2))
+    assert state.learned is not None
+    assert state.learned.waiting < chunk_size(2, 3000) <= 4
+
+
+def test_a_group_whose_sensors_stop_moving_together_is_surprised_and_publishes_nothing() -> None:
+    values = planted(2400, seed=3, n=12)
+    values[2000:] = np.random.default_rng(4).permuted(values[2000:], axis=0)
+    state, outputs = run(GroupCoder(), values)
+    assert kinds_of(outputs)[-1] == "surprised"
+    assert state.surprised
+    assert versions_of(outputs)[-1].offset < 2050
+
+
+def test_one_wild_reading_alone_surprises_no_group() -> None:
+    values = planted(2100, seed=5)
+    values[2050] = 1e9
+    _, outputs = run(GroupCoder(), values)
+    assert "surprised" not in kinds_of(outputs)
+    surprises = np.concatenate([codes.surprises for codes in codes_of(outputs)])
+    assert surprises[2050] > 100 > np.nanmax(surprises[64:2050])
+
+
+def test_what_lasts_longer_than_accept_after_is_taken_as_the_groups_own() -> None:
+    values = planted(4000, seed=3, n=12)
+    values[2000:] = np.random.default_rng(4).permuted(values[2000:], axis=0)
+    patient = run(GroupCoder(accept_after=1e9), values)[1]
+    quick, outputs = run(GroupCoder(accept_after=500.0), values)
+    assert "jump" not in kinds_of(patient)
+    assert "jump" in kinds_of(outputs)
+    assert versions_of(outputs)[-1].offset > 2400
+    assert not quick.surprised
+
+
+def test_a_stamp_far_ahead_is_noticed_and_moves_no_clock() -> None:
+    coder = GroupCoder()
+    ahead = block(VALUES[:10])
+    ahead.times[4] = 4.07e9
+    ahead.times[6] = -1e6
+    state, outputs = coder.step(coder.start(), ahead)
+    assert kinds_of(outputs) == ["clock_ahead", "late"]
+    assert state.clock.now == 9.0
+
+
+@pytest.mark.parametrize("rule", [Tolerance(0.3), Atoms(2)], ids=repr)
+def test_either_rule_learns_and_publishes(rule: Tolerance | Atoms) -> None:
+    _, outputs = run(GroupCoder(rule), planted(3000))
+    assert versions_of(outputs)[-1].version.number > 1
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_and_two_channels_work(n: int) -> None:
+    values = planted(500, n=n)
+    state, outputs = run(GroupCoder(), values, range(0, 500, 9))
+    assert sum(map(len, codes_of(outputs))) == 500
+    assert state.version is not None
+    assert state.version.number >= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_wild_data_never_raises_and_leaves_nothing_but_finite_numbers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = planted(300, seed % 7, n=3)
+    wild = [np.nan, np.inf, -np.inf, 1e308, -1e308, 0.0, 5e-324, 1e9, 1e30]
+    spots = rng.random(values.shape) < 0.05
+    values[spots] = rng.choice(wild, size=int(spots.sum()))
+    state, outputs = run(GroupCoder(), values, range(0, 300, 40))
+    assert sum(map(len, codes_of(outputs))) == 300
+    assert state.learned is not None
+    learned = state.learned
+    for array in (learned.learner.dictionary, learned.learner.gradient, learned.scaling.mean):
+        assert np.isfinite(array).all()
+    for codes in codes_of(outputs):
+        assert np.isfinite(codes.values).all()
+        assert np.isfinite(codes.errors).all()
