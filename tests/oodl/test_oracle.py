@@ -1,0 +1,38 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from oodl import oracle
+from oodl.oracle import Oracle, Svd
+from tests.checks import oracle as suite
+
+CASES: list[Oracle] = [Svd()]
+
+
+@pytest.mark.parametrize("check", suite.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_contract(case: Oracle, check: Callable[[Oracle], None]) -> None:
+    check(case)
+
+
+def test_every_oracle_is_a_case() -> None:
+    offered = {getattr(oracle, name) for name in oracle.__all__} - {Oracle}
+    assert offered == {type(case) for case in CASES}
+
+
+@pytest.mark.parametrize("G", suite.matrices(), ids=lambda G: f"N={len(G)}")
+def test_svd_agrees_with_the_definition_of_the_polar_factor(G: np.ndarray) -> None:
+    # given the inverse square root of G'G, by its eigenvectors
+    energies, V = np.linalg.eigh(G.T @ G)
+    inverse_root = V / np.sqrt(energies) @ V.T
+    # then G = S (G'G)^(1/2)
+    np.testing.assert_allclose(Svd()(G), G @ inverse_root, atol=1e-9)
+
+
+def test_the_polar_factor_of_a_turn_by_hand() -> None:
+    # given a turn by 30 degrees of lengths 2 and 5
+    c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
+    turn = np.array([[c, -s], [s, c]])
+    # then only the turn is left
+    np.testing.assert_allclose(Svd()(turn * np.array([2.0, 5.0])), turn, atol=1e-12)
