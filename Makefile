@@ -1,0 +1,110 @@
+# What a developer, a user and CI call. `make` alone says what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+BROKER := infra/broker
+JARS := $(BROKER)/target/.ready
+COMPOSE := docker-compose.yml
+PROMETHEUS := infra/prometheus/prometheus.yml
+PORT ?= 9092
+PYTEST := $(BIN)/python -m pytest
+
+# The matrices are small: more BLAS threads only wait for one another.
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: $(READY) ## make .venv from the lock (Python 3.11 or 3.12, with venv)
+
+$(LOCKED): requirements.lock
+	@python=; \
+	for name in python3.12 python3.11 python3 python; do \
+	  if "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	      >/dev/null 2>&1; then python=$$name; break; fi; \
+	done; \
+	if [[ -z $$python ]]; then \
+	  echo "setup: no Python 3.11 or 3.12 with venv found (bytewax has wheels for these two only);" >&2; \
+	  echo "       Debian 12: apt-get install python3 python3-venv" >&2; \
+	  exit 1; \
+	fi; \
+	echo "setup: $$($$python --version) in $(VENV)"; \
+	"$$python" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: lock
+lock: $(READY) ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+
+.PHONY: fmt
+fmt: $(READY) ## format the code and repair what ruff can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: lint
+lint: $(READY) ## ruff, mypy, import rules, compose file, Prometheus configuration
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy oodl flows tests
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE)
+	@if command -v promtool >/dev/null; then \
+	  promtool check config $(PROMETHEUS); \
+	elif [[ $${CI:-} == true ]]; then \
+	  echo "lint: promtool not found (Debian: prometheus)" >&2; exit 1; \
+	else \
+	  echo "lint: $(PROMETHEUS) not checked, promtool not found (Debian: prometheus)"; \
+	fi
+
+.PHONY: unit
+unit: $(READY) ## the tests that need no broker, with the examples in the code
+	$(PYTEST) -q tests/oodl tests/flows tests/infra oodl flows
+
+.PHONY: test
+test: $(READY) ## all tests; those on Apache Kafka need Java 17 and Maven
+	$(PYTEST) -q
+
+.PHONY: broker
+broker: $(JARS) ## start Apache Kafka on 127.0.0.1:9092 (PORT=...), Ctrl-C ends it
+	@$(BROKER)/start --port $(PORT) || (($$? == 130)) # Ctrl-C is how it ends
+
+.PHONY: broker-jars
+broker-jars: $(JARS)
+
+$(JARS): $(BROKER)/pom.xml
+	@command -v mvn >/dev/null || \
+	  { echo "broker: mvn not found (Debian: apt-get install maven default-jre-headless)" >&2; exit 1; }
+	@echo "broker: Apache Kafka by Maven, 44 MB, once"
+	@rm -rf $(BROKER)/target/jars
+	@mvn --quiet --batch-mode --strict-checksums --file $< package
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## this host and a simulated fleet, live, nothing else needed (DEMO_SECONDS=60)
+	@$(BIN)/oodl demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: check
+check: ## what CI runs
+	.ci/run
+
+.PHONY: clean
+clean: ## remove what was made here: .venv, caches, the broker with its data
+	rm -rf $(VENV) $(BROKER)/target build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
