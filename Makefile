@@ -61,7 +61,7 @@ fmt: $(READY) ## format the code and repair what ruff can
 lint: $(READY) ## ruff, mypy, import rules, compose file, Prometheus configuration
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy oodl flows tests
+	$(BIN)/mypy oodl flows tests benchmarks conftest.py
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE)
 	@if command -v promtool >/dev/null; then \

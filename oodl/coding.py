@@ -38,6 +38,7 @@ Ints = npt.NDArray[np.int64]
 Missing = tuple[tuple[int, ...], ...]
 
 TOLERANCE = 0.1  # deviations; the default, and by which dictionaries are compared
+ERROR_DIGITS, SURPRISE_DIGITS = 5, 4  # what they are good to; more only makes codes longer
 RESOLVED = 100.0  # deviations up to which sums in float32 are good to 1e-5
 
 
@@ -364,12 +365,14 @@ def encode(version: Version, rule: Rule, Y: Floats, offsets: Ints, times: Floats
     counts = rule.count(ranked.left)
     rows = np.arange(len(Y))
     squares = ranked.left[rows, counts]
-    surprises = np.sqrt(ranked.tail[rows, version.usual], dtype=np.float64) / version.limit
+    errors = np.sqrt(squares.astype(np.float64)).round(ERROR_DIGITS)
+    left = np.sqrt(ranked.tail[rows, version.usual].astype(np.float64))
+    surprises = np.round(left / version.limit, SURPRISE_DIGITS)
     surprises[~present.any(axis=1)] = np.nan
     kept = (np.arange(Y.shape[1]) < counts[:, None]) & (ranked.values != 0)
     codes = Codes(
         version, offsets, times, np.cumsum(kept.sum(axis=1)), ranked.order[kept],
-        ranked.values[kept], missing, np.sqrt(squares, dtype=np.float64), surprises,
+        ranked.values[kept], missing, errors, surprises,
         ranked.energies.astype(np.float64),
     )  # fmt: skip
     if not careful.size or (held := squares <= rule.bound).all():

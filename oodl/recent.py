@@ -21,6 +21,7 @@ USUAL_SHARE = (
 LEAST_LIMIT = 0.1  # deviations; what stays within the default tolerance is never unusual
 QUANTILE = 0.95  # of the errors left by the usual number of atoms: the limit
 MEMORY = 2048  # frames; enough for the .95 quantile to rest on a hundred
+FADING = 2  # exponent of the weights until then: the first frames, coded by a guess, fade
 EDGES = np.geomspace(LEAST_LIMIT, 50.0, 64)  # of the error histogram, 10 % apart
 
 
@@ -64,8 +65,8 @@ class Recent:
             (bins + self.errors.shape[1] * np.arange(width)).ravel(),
             minlength=self.errors.size,
         ).reshape(self.errors.shape)
-        rho = np.float32(1 / max(min(self.seen + rows, MEMORY), rows))
-        kept = 1 - rho * np.float32(rows)
+        share = max(1 - (self.seen / (self.seen + rows)) ** FADING, min(1.0, rows / MEMORY))
+        rho, kept = np.float32(share / rows), np.float32(1 - share)
         return Recent(
             self.seen + rows,
             kept * self.counts + rho * counts.astype(np.float32),

@@ -28,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 MEMORY = 1 / 32  # weight of a reading in the mean that tells whether a group is surprised
 LOUDEST = 8.0  # what one reading adds to that mean at most: it takes four in a row to surprise
 FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is published
+SECOND = 4  # times as many: then version 2, if it has not come before
 CALM = 0.8  # below it surprise ends; it starts above 1, and does not flicker in between
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 
@@ -313,11 +314,7 @@ class GroupCoder:
         learned = _settled(state)
         version = learned.version
         accepted = self._accepted(state)
-        if version.number == 0:
-            due = learned.frames >= max(2 * len(learned.learner.dictionary), FIRST_FRAMES)
-        else:
-            due = accepted or learned.saved > self._price(version).dictionary
-        if not due:
+        if not (accepted or _guessing(learned) or learned.saved > self._price(version).dictionary):
             return state
         usual = learned.recent.usual
         version = Version(
@@ -339,6 +336,17 @@ class GroupCoder:
 
     def _price(self, version: Version) -> Pricing:
         return Pricing.json(version.channels, version.window)
+
+
+def _guessing(learned: Learned) -> bool:
+    """Whether the version is a guess that has served its time, and a new one is due anyway.
+
+    Version 1 brings a scale as soon as there is one; version 2 brings a usual number and a limit
+    that rest on a learned dictionary, also where no byte is saved any more.
+    """
+    first = max(2 * len(learned.learner.dictionary), FIRST_FRAMES)
+    due = {0: first, 1: SECOND * first}
+    return learned.frames >= due.get(learned.version.number, np.inf)
 
 
 def _held(state: GroupState) -> bool:

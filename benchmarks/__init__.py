@@ -1,0 +1,1 @@
+"""Measurements, a script a question; results are recorded beside them."""
