@@ -24,7 +24,7 @@ def version(n: int, seed: int = 0, *, mean: float = 10.0, scale: float = 2.0) ->
 
 def coded(chosen: Version, rule: Rule, readings: np.ndarray) -> list[Codes]:
     rows = np.arange(len(readings))
-    return encode(chosen, rule, readings, rows, rows * 1.0)
+    return encode(chosen, rule, readings, rows, rows.astype(np.float64))
 
 
 def rms(values: np.ndarray) -> float:

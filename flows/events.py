@@ -1,0 +1,359 @@
+"""Everything the pipeline can say: one function an event, one count and one log line each.
+
+No other file logs or counts. Counts are plain numbers in a `Tally`, one a process, which
+`flows.exporter` shows to Prometheus; a batch costs a handful of microseconds. A warning that can
+repeat per message is held to one in ten seconds, and tells how many were held back.
+"""
+
+import json
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from oodl.coding import Codes, Version
+from oodl.stream import GroupState, Noticed
+
+__all__ = [
+    "Histogram",
+    "Tally",
+    "broker_heard",
+    "codes_delivered",
+    "codes_sent",
+    "dead_letters_sent",
+    "delivery_failed",
+    "epoch_chosen",
+    "flow_ended",
+    "group_held",
+    "group_noticed",
+    "group_stepped",
+    "lag_measured",
+    "log_to",
+    "metrics_port_moved",
+    "oddity",
+    "offset_expired",
+    "reading_rejected",
+    "readings_coded",
+    "readings_received",
+    "snapshot_taken",
+    "stop_requested",
+    "version_published",
+]
+
+log = logging.getLogger("flows")
+
+HOLD_SECONDS = 10.0
+ERROR_BOUNDS = (0.01, 0.02, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 2.0, 5.0)
+LATENCY_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+SNAPSHOT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+Counts = defaultdict[str, int]
+Sums = defaultdict[str, float]
+Fields = Mapping[str, object]
+
+
+def _counts() -> Counts:
+    return defaultdict(int)
+
+
+def _sums() -> Sums:
+    return defaultdict(float)
+
+
+class Histogram:
+    """How many values lie up to each bound, and their sum.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        Upper ends of the buckets, each included, rising; one more bucket takes the rest.
+
+    Examples
+    --------
+    >>> histogram = Histogram((1.0, 2.0))
+    >>> histogram.observe([1.0, 1.5, 7.0])
+    >>> histogram.counts.tolist(), histogram.sum
+    ([1, 1, 1], 9.5)
+    """
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = np.array(bounds)
+        self.counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self.sum = 0.0
+
+    def observe(self, values: npt.ArrayLike) -> None:
+        """Count values, all finite."""
+        found = np.asarray(values, dtype=np.float64)
+        places = self.bounds.searchsorted(found)
+        self.counts += np.bincount(places, minlength=len(self.counts))
+        self.sum += float(found.sum())
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted in this process; names as the metrics have them.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds that only rise; decides when a held warning may speak again.
+    """
+
+    readings_received: int = 0
+    readings_rejected: Counts = field(default_factory=_counts)
+    readings_coded: Counts = field(default_factory=_counts)
+    values: Counts = field(default_factory=_counts)
+    energy: Sums = field(default_factory=_sums)
+    residual_energy: Sums = field(default_factory=_sums)
+    atoms_kept: Counts = field(default_factory=_counts)
+    codes_sent: int = 0
+    dead_letters_sent: int = 0
+    versions_published: Counts = field(default_factory=_counts)
+    jumps: Counts = field(default_factory=_counts)
+    oddities: Counts = field(default_factory=_counts)
+    surprise: dict[str, float] = field(default_factory=dict)
+    version: dict[str, int] = field(default_factory=dict)
+    last_reading: dict[str, float] = field(default_factory=dict)
+    state_bytes: dict[str, int] = field(default_factory=dict)
+    lag_readings: dict[int, int] = field(default_factory=dict)
+    lag_seconds: dict[int, float] = field(default_factory=dict)
+    broker_silent: float | None = None
+    epoch: float | None = None
+    reconstruction_error: Histogram = field(default_factory=lambda: Histogram(ERROR_BOUNDS))
+    end_to_end: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
+    snapshot: Histogram = field(default_factory=lambda: Histogram(SNAPSHOT_BOUNDS))
+    clock: Callable[[], float] = time.monotonic
+    spoke: dict[str, float] = field(default_factory=dict)
+    held: Counts = field(default_factory=_counts)
+
+
+def readings_received(tally: Tally, count: int) -> None:
+    """Messages that came out of the readings topic."""
+    tally.readings_received += count
+    log.debug("Readings received. count=%(count)d", {"count": count})
+
+
+def reading_rejected(tally: Tally, *, reason: str, position: str, detail: str) -> None:
+    """Count a message that cannot be read, and name it in the log."""
+    tally.readings_rejected[reason] += 1
+    text = "Reading rejected. reason=%(reason)s position=%(position)s detail=%(detail)r"
+    _warn_seldom(tally, text, {"reason": reason, "position": position, "detail": detail})
+
+
+def readings_coded(tally: Tally, *, group: str, codes: Codes) -> None:
+    """Count readings coded with one version: values, energies and atoms.
+
+    Energies leave version 0 out: it has no standard deviations to measure in.
+    """
+    tally.readings_coded[group] += len(codes)
+    tally.atoms_kept[group] += len(codes.atoms)
+    tally.reconstruction_error.observe(codes.errors)
+    if codes.version.number:
+        present = _present(codes)
+        tally.values[group] += int(present.sum())
+        tally.energy[group] += float(codes.energies.sum())
+        tally.residual_energy[group] += float(codes.errors**2 @ present)
+    fields = {"group": group, "count": len(codes), "version": codes.version.number}
+    log.debug("Readings coded. group=%(group)r count=%(count)d version=%(version)d", fields)
+
+
+def codes_sent(tally: Tally, count: int) -> None:
+    """Code messages that the broker confirmed."""
+    tally.codes_sent += count
+    log.debug("Codes sent. count=%(count)d", {"count": count})
+
+
+def codes_delivered(tally: Tally, seconds: npt.ArrayLike) -> None:
+    """How long readings took, from their message's time to their confirmed code."""
+    tally.end_to_end.observe(seconds)
+
+
+def dead_letters_sent(tally: Tally, count: int) -> None:
+    """Dead letters that the broker confirmed."""
+    tally.dead_letters_sent += count
+    log.debug("Dead letters sent. count=%(count)d", {"count": count})
+
+
+def version_published(tally: Tally, *, group: str, version: Version, offset: int) -> None:
+    """Tell of a dictionary that the broker confirmed."""
+    tally.versions_published[group] += 1
+    fields = {"group": group, "version": version.number, "id": version.id, "offset": offset}
+    text = "Version published. group=%(group)r version=%(version)d id=%(id)s offset=%(offset)d"
+    log.debug(text, fields)
+
+
+def group_stepped(tally: Tally, *, group: str, state: GroupState) -> None:
+    """Show where a group stands after a batch."""
+    tally.surprise[group] = state.surprise
+    if state.version is not None:
+        tally.version[group] = state.version.number
+    if state.clock.now is not None:
+        tally.last_reading[group] = state.clock.now
+
+
+def group_held(tally: Tally, *, group: str, state_bytes: int) -> None:
+    """Know a group's state by its packed size; counted as one of the groups from now on."""
+    tally.state_bytes[group] = state_bytes
+
+
+def group_noticed(tally: Tally, *, group: str, noticed: Noticed) -> None:
+    """Say what a group's step wants said."""
+    _NOTICED[noticed.kind](tally, group, noticed)
+
+
+def oddity(tally: Tally, kind: str, detail: str, count: int = 1) -> None:
+    """Count what is no fault but seldom meant: an unknown channel, a late reading."""
+    tally.oddities[kind] += count
+    text = "Oddity seen. kind=%(kind)s count=%(count)d detail=%(detail)r"
+    _warn_seldom(tally, text, {"kind": kind, "count": count, "detail": detail})
+
+
+def lag_measured(tally: Tally, partition: int, readings: int, seconds: float) -> None:
+    """Show how far a partition's end is away, in readings and in seconds."""
+    tally.lag_readings[partition] = readings
+    tally.lag_seconds[partition] = seconds
+
+
+def broker_heard(tally: Tally, *, silent_seconds: float) -> None:
+    """Show how long the quietest broker has said nothing."""
+    tally.broker_silent = silent_seconds
+
+
+def snapshot_taken(tally: Tally, *, seconds: float) -> None:
+    """Count a snapshot of the sink: how long it held the flow."""
+    tally.snapshot.observe([seconds])
+    log.debug("Snapshot taken. seconds=%(seconds).3f", {"seconds": seconds})
+
+
+def epoch_chosen(tally: Tally, *, seconds: float) -> None:
+    """Show the seconds between two snapshots in force."""
+    tally.epoch = seconds
+    log.debug("Epoch chosen. seconds=%(seconds)g", {"seconds": seconds})
+
+
+def delivery_failed(tally: Tally, *, topic: str, detail: str) -> None:
+    """Report an output that the broker never confirmed; the process ends."""
+    tally.oddities["delivery_failed"] += 1
+    fields = {"topic": topic, "detail": detail}
+    log.error("Delivery failed, stopping. topic=%(topic)s detail=%(detail)r", fields)
+
+
+def offset_expired(tally: Tally, partition: int, offset: int) -> None:
+    """Report that retention deleted readings from an offset on before they were read."""
+    tally.oddities["offset_expired"] += 1
+    fields = {"partition": partition, "offset": offset}
+    log.error("Offset expired. partition=%(partition)d offset=%(offset)d", fields)
+
+
+def stop_requested(tally: Tally, *, signal: str) -> None:
+    """Report that the process was asked to end."""
+    tally.oddities["stop_requested"] += 1
+    log.info("Stop requested. signal=%(signal)s", {"signal": signal})
+
+
+def flow_ended(tally: Tally) -> None:
+    """Tell what was counted: the last line of a process that ends by itself."""
+    fields = {
+        "received": tally.readings_received,
+        "rejected": sum(tally.readings_rejected.values()),
+        "coded": sum(tally.readings_coded.values()),
+        "codes_sent": tally.codes_sent,
+        "dead_letters_sent": tally.dead_letters_sent,
+        "versions": sum(tally.versions_published.values()),
+        "oddities": sum(tally.oddities.values()),
+    }
+    log.info(f"Flow ended. {' '.join(f'{name}=%({name})d' for name in fields)}", fields)  # noqa: G004
+
+
+def metrics_port_moved(tally: Tally, *, wanted: int, bound: int) -> None:
+    """Report that metrics are served elsewhere, since their port was taken."""
+    tally.oddities["metrics_port_moved"] += 1
+    fields = {"wanted": wanted, "bound": bound}
+    log.warning("Metrics port moved. wanted=%(wanted)d bound=%(bound)d", fields)
+
+
+def log_to(stream: TextIO, level: int = logging.INFO) -> None:
+    """Send the log to a stream: text for a terminal, else one JSON object a line.
+
+    Called again, the log goes to the new stream alone.
+    """
+    handler = logging.StreamHandler(stream)
+    human = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    handler.setFormatter(human if stream.isatty() else _JsonLines())
+    log.handlers[:] = [handler]
+    log.propagate = False
+    log.setLevel(level)
+
+
+def _present(codes: Codes) -> npt.NDArray[np.float64]:
+    """How many values each row has."""
+    present = np.full(len(codes), float(len(codes.version.dictionary)))
+    if any(codes.missing):
+        present -= [len(channels) for channels in codes.missing]
+    return present
+
+
+class _JsonLines(logging.Formatter):
+    """A record as one line of JSON: when, how grave, the sentence, and its fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "time": record.created,
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        if isinstance(record.args, Mapping):
+            told = {**record.args, **told}
+        if record.exc_info:
+            told["trace"] = self.formatException(record.exc_info)
+        return json.dumps(told, default=str)
+
+
+def _warn_seldom(tally: Tally, text: str, fields: dict[str, object]) -> None:
+    """Warn once in `HOLD_SECONDS` for each text; the next warning tells how many were held."""
+    now = tally.clock()
+    if now - tally.spoke.get(text, -HOLD_SECONDS) < HOLD_SECONDS:
+        tally.held[text] += 1
+        return
+    tally.spoke[text] = now
+    held = tally.held.pop(text, 0)
+    log.warning(f"{text} held_back=%(held_back)d", fields | {"held_back": held})  # noqa: G004
+
+
+def _restarted(tally: Tally, group: str, _: Noticed) -> None:
+    tally.oddities["group_restarted"] += 1
+    log.warning("Group restarted. group=%(group)r", {"group": group})
+
+
+def _surprised(tally: Tally, group: str, _: Noticed) -> None:
+    tally.oddities["group_surprised"] += 1
+    log.warning("Group surprised. group=%(group)r", {"group": group})
+
+
+def _calmed(tally: Tally, group: str, _: Noticed) -> None:
+    tally.oddities["group_calmed"] += 1
+    log.info("Group calmed. group=%(group)r", {"group": group})
+
+
+def _jumped(tally: Tally, group: str, _: Noticed) -> None:
+    tally.jumps[group] += 1
+    log.warning("Group jumped, its new behaviour is its own now. group=%(group)r", {"group": group})
+
+
+def _mistimed(tally: Tally, group: str, noticed: Noticed) -> None:
+    oddity(tally, noticed.kind, group, noticed.count)
+
+
+_NOTICED: dict[str, Callable[[Tally, str, Noticed], None]] = {
+    "restart": _restarted,
+    "surprised": _surprised,
+    "calm": _calmed,
+    "jump": _jumped,
+    "clock_ahead": _mistimed,
+    "late": _mistimed,
+}

@@ -1,0 +1,256 @@
+"""Prometheus: the numbers of a `Tally`, read at scrape time by one collector.
+
+Nothing is kept twice. A label names a group, never a sensor; the first ``metrics.groups`` groups
+have one of their own, and so has any that was surprised; the rest are added up as ``__other__``.
+"""
+
+import errno
+from collections.abc import Iterator, Mapping
+from typing import get_args
+from wsgiref.simple_server import WSGIServer
+
+import numpy as np
+import prometheus_client
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector as PrometheusCollector
+from prometheus_client.registry import CollectorRegistry
+
+from flows import events
+from flows.events import Histogram, Tally
+from flows.settings import Settings
+from flows.wire import Reason
+from oodl import __version__
+from oodl.errors import OodlError
+
+__all__ = ["Collector", "ServeError", "serve"]
+
+OTHER = "__other__"
+
+# Metric by group, where it stands in the tally, and its help text.
+GROUP_COUNTERS = (
+    ("oodl_readings_coded", "readings_coded", "Readings that were coded."),
+    ("oodl_values", "values", "Values that were present in coded readings, version 0 left out."),
+    (
+        "oodl_reading_energy",
+        "energy",
+        "Sum of squares of the readings, in channel standard deviations, version 0 left out.",
+    ),
+    (
+        "oodl_residual_energy",
+        "residual_energy",
+        "Sum of squares that the codes leave, in channel standard deviations, version 0 left out.",
+    ),
+    ("oodl_atoms_kept", "atoms_kept", "Coefficients that were written."),
+    ("oodl_versions_published", "versions_published", "Dictionaries that were published."),
+    ("oodl_jumps", "jumps", "New behaviours that were taken as the group's own."),
+)
+GROUP_GAUGES = (
+    ("oodl_surprise", "surprise", "Mean surprise of the last readings; above 1 is unusual."),
+    ("oodl_version", "version", "Number of the published dictionary."),
+    (
+        "oodl_last_reading_timestamp_seconds",
+        "last_reading",
+        "Time of the latest reading that another one confirmed, in seconds since 1970.",
+    ),
+)
+COUNTERS = (
+    ("oodl_readings_received", "readings_received", "Messages that came from the readings topic."),
+    ("oodl_codes_sent", "codes_sent", "Code messages that the broker confirmed."),
+    ("oodl_dead_letters_sent", "dead_letters_sent", "Dead letters that the broker confirmed."),
+)
+PARTITION_GAUGES = (
+    (
+        "oodl_partition_lag_readings",
+        "lag_readings",
+        "Readings between the position and the end of a partition.",
+    ),
+    (
+        "oodl_partition_lag_seconds",
+        "lag_seconds",
+        "Seconds between the last reading and now, while there are more.",
+    ),
+)
+GAUGES = (
+    ("oodl_broker_silent_seconds", "broker_silent", "Seconds since the quietest broker was heard."),
+    ("oodl_epoch_seconds", "epoch", "Seconds between two snapshots, as in force."),
+)
+HISTOGRAMS = (
+    (
+        "oodl_reconstruction_error",
+        "reconstruction_error",
+        "Error of a code: root mean square, in channel standard deviations.",
+    ),
+    (
+        "oodl_end_to_end_seconds",
+        "end_to_end",
+        "Seconds from a reading's message to its confirmed code.",
+    ),
+    ("oodl_snapshot_seconds", "snapshot", "Seconds that a snapshot of the sink took."),
+)
+
+Values = Mapping[str, float]
+
+
+class ServeError(OodlError, OSError):
+    """Metrics cannot be served where the settings say."""
+
+
+class Collector(PrometheusCollector):
+    """What Prometheus sees of a tally.
+
+    A group that gets a label late starts at 0 there, and what it had counted stays with
+    ``__other__``: neither series ever falls, and their sum is exact.
+
+    Parameters
+    ----------
+    tally : Tally
+        Read at every scrape, never written.
+    settings : Settings
+        ``metrics.groups`` of them bounds the labels.
+    """
+
+    def __init__(self, tally: Tally, settings: Settings) -> None:
+        self.tally = tally
+        self._most = settings.metrics.groups
+        self._labels: dict[str, str] = {}
+        self._left_behind: dict[tuple[str, str], float] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics; one is left out while its source is not known."""
+        counted = {name: getattr(self.tally, name).copy() for _, name, _ in GROUP_COUNTERS}
+        gauged = {name: getattr(self.tally, name).copy() for _, name, _ in GROUP_GAUGES}
+        self._label_groups(counted, gauged["surprise"])
+        for metric, name, text in GROUP_COUNTERS:
+            yield _counter(metric, text, "group", self._added(name, counted[name]))
+        for metric, name, text in GROUP_GAUGES:
+            yield _gauge(metric, text, "group", self._largest(gauged[name]))
+        yield from _of_process(self.tally)
+
+    def _label_groups(self, counted: Mapping[str, Values], surprise: Values) -> None:
+        """Give a label to the first groups, and to any that is surprised; they keep it."""
+        for group in dict.fromkeys(group for values in counted.values() for group in values):
+            late = len(self._labels) >= self._most
+            if group in self._labels or (late and surprise.get(group, 0.0) <= 1):
+                continue
+            self._labels[group] = _printable(group)
+            for name, values in counted.items() if late else ():
+                self._left_behind[name, group] = values.get(group, 0)
+
+    def _added(self, name: str, values: Values) -> Values:
+        """Add counts up by label; a label's first sample is 0, else its first rise is not seen."""
+        sums: dict[str, float] = dict.fromkeys(self._labels.values(), 0)
+        for group, value in values.items():
+            label, left = self._labels.get(group), self._left_behind.get((name, group), 0)
+            if label is None:
+                label, left = OTHER, 0
+            sums[label] = sums.get(label, 0) + value - left
+            if left:
+                sums[OTHER] = sums.get(OTHER, 0) + left
+        return sums
+
+    def _largest(self, values: Values) -> Values:
+        largest: dict[str, float] = {}
+        for group, value in values.items():
+            label = self._labels.get(group, OTHER)
+            largest[label] = max(value, largest.get(label, value))
+        return largest
+
+
+def serve(
+    collector: Collector, address: str, port: int, *, fallback: bool = False
+) -> tuple[WSGIServer, int]:
+    """Serve a collector's metrics from a thread of its own.
+
+    Parameters
+    ----------
+    collector : Collector
+    address : str
+        Where to listen.
+    port : int
+        0 takes any free port.
+    fallback : bool, default False
+        Take a free port when this one is taken, and say so as an event.
+
+    Returns
+    -------
+    server : WSGIServer
+        ``shutdown()`` and ``server_close()`` end it.
+    port : int
+        The one in use.
+
+    Raises
+    ------
+    ServeError
+        If the port is taken, and no other one may be used.
+    """
+    registry = CollectorRegistry()
+    registry.register(collector)
+    try:
+        server, _ = prometheus_client.start_http_server(port, address, registry)
+    except OSError as problem:
+        if problem.errno != errno.EADDRINUSE or not fallback:
+            msg = f"metrics: expected to listen at {address}:{port}, got {problem.strerror}; "
+            msg += "end what listens there, or set metrics.port or metrics.address"
+            raise ServeError(msg) from problem
+        server, _ = prometheus_client.start_http_server(0, address, registry)
+        events.metrics_port_moved(collector.tally, wanted=port, bound=server.server_port)
+    return server, server.server_port
+
+
+def _of_process(tally: Tally) -> Iterator[Metric]:
+    for metric, name, text in COUNTERS:
+        yield CounterMetricFamily(metric, text, value=getattr(tally, name))
+    rejected = dict.fromkeys(get_args(Reason), 0) | tally.readings_rejected
+    yield _counter("oodl_readings_rejected", "Messages that are no readings.", "reason", rejected)
+    odd = "What is no fault but seldom meant."
+    yield _counter("oodl_oddities", odd, "kind", tally.oddities.copy())
+    for metric, name, text in PARTITION_GAUGES:
+        lags = {str(partition): lag for partition, lag in getattr(tally, name).copy().items()}
+        yield _gauge(metric, text, "partition", lags)
+    for metric, name, text in GAUGES:
+        if (value := getattr(tally, name)) is not None:
+            yield GaugeMetricFamily(metric, text, value=value)
+    for metric, name, text in HISTOGRAMS:
+        yield _histogram(metric, text, getattr(tally, name))
+    sizes = tally.state_bytes.copy()
+    groups = len(sizes.keys() | tally.surprise.copy().keys())
+    yield GaugeMetricFamily("oodl_groups", "Groups that have a state.", value=groups)
+    held = "Bytes of all groups' states, as each was packed last."
+    yield GaugeMetricFamily("oodl_state_bytes", held, value=sum(sizes.values()))
+    yield InfoMetricFamily("oodl_build", "The release.", value={"version": __version__})
+
+
+def _counter(metric: str, text: str, label: str, values: Values) -> Metric:
+    family = CounterMetricFamily(metric, text, labels=[label])
+    for name, value in values.items():
+        family.add_metric([name], value)
+    return family
+
+
+def _gauge(metric: str, text: str, label: str, values: Values) -> Metric:
+    family = GaugeMetricFamily(metric, text, labels=[label])
+    for name, value in values.items():
+        family.add_metric([name], value)
+    return family
+
+
+def _histogram(metric: str, text: str, histogram: Histogram) -> Metric:
+    upto = np.cumsum(histogram.counts).tolist()
+    ends = [*map(str, histogram.bounds.tolist()), "+Inf"]
+    buckets = list(zip(ends, upto, strict=True))
+    return HistogramMetricFamily(metric, text, buckets=buckets, sum_value=histogram.sum)
+
+
+def _printable(group: str) -> str:
+    r"""Spell out what Prometheus' text cannot hold.
+
+    >>> _printable("press-7"), _printable("a\x00b")
+    ('press-7', 'a\\x00b')
+    """
+    return group if group.isprintable() else repr(group)[1:-1]

@@ -1,0 +1,141 @@
+"""What a recovery folder belongs to: written beside the snapshots, checked before they are read.
+
+A snapshot taken under other topics, partitions or sink parts cannot be gone on from: the engine
+ends in a panic, or codes come twice. A folder names its pipeline, and one process at a time has it.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from oodl.errors import OodlError
+
+__all__ = ["Manifest", "ManifestError", "check_or_create", "lock", "write"]
+
+FILE, LOCK = "manifest.json", "lock"
+SNAPSHOTS = "*.sqlite3"  # bytewax's own files
+REMEDY = "undo the change, or name a new folder as recovery.folder"
+
+
+class ManifestError(OodlError, RuntimeError):
+    """A recovery folder that cannot be gone on from."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What must not change between two runs over one folder.
+
+    Parameters
+    ----------
+    cluster : str
+        Kafka's own id of the cluster.
+    topics : dict of str to str
+        The topics by their role, as in the settings.
+    partitions : int
+        Of the readings topic; more may come, fewer may not.
+    sink_parts : int
+        Fixed at first start.
+    state_format : int
+    epoch_seconds : float
+        Seconds between two snapshots; the longer of this and the settings' is in force.
+    """
+
+    cluster: str
+    topics: dict[str, str]
+    partitions: int
+    sink_parts: int
+    state_format: int
+    epoch_seconds: float
+
+
+def check_or_create(folder: Path, expected: Manifest) -> Manifest:
+    """Compare a folder's manifest with what is about to run; a new folder gets it.
+
+    Returns
+    -------
+    Manifest
+        `expected`, with the number of sink parts and the longer epoch that the folder remembers.
+
+    Raises
+    ------
+    ManifestError
+        If the folder belongs to something else, with a line for every difference.
+    """
+    found = _read(folder)
+    if found is None:
+        write(folder, expected)
+        return expected
+    problems = list(_differences(found, expected))
+    if problems:
+        raise ManifestError("\n".join(f"{folder / FILE}: {problem}" for problem in problems))
+    longer = max(found.epoch_seconds, expected.epoch_seconds)
+    current = msgspec.structs.replace(expected, epoch_seconds=longer)
+    if current != found:
+        write(folder, current)
+    return current
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write a folder's manifest; a crash leaves the old one or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{FILE}.new"
+    with fresh.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(folder / FILE)
+
+
+def lock(folder: Path) -> TextIO:
+    """Hold a folder for this process: until the returned file is closed, or the process ends.
+
+    Raises
+    ------
+    ManifestError
+        If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / LOCK).open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as taken:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        msg = (
+            f"{folder}: expected to hold this recovery folder alone, but process {holder} does; "
+            "stop that one, or name another recovery.folder"
+        )
+        raise ManifestError(msg) from taken
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _read(folder: Path) -> Manifest | None:
+    path = folder / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        if any(folder.glob(SNAPSHOTS)):
+            msg = f"{path}: missing beside snapshots; put it back, or name a new recovery.folder"
+            raise ManifestError(msg) from None
+        return None
+    except (msgspec.DecodeError, UnicodeError) as damaged:
+        msg = f"{path}: expected a manifest, got {damaged}; name a new folder as recovery.folder"
+        raise ManifestError(msg) from damaged
+
+
+def _differences(found: Manifest, expected: Manifest) -> list[str]:
+    problems = [
+        f"{name}: expected {was!r}, got {is_now!r}; {REMEDY}"
+        for name in ("cluster", "topics", "sink_parts", "state_format")
+        if (was := getattr(found, name)) != (is_now := getattr(expected, name))
+    ]
+    if expected.partitions < found.partitions:
+        fewer = f"expected at least {found.partitions}, got {expected.partitions}"
+        problems.append(f"partitions of {expected.topics['readings']}: {fewer}; {REMEDY}")
+    return problems

@@ -1,0 +1,466 @@
+"""The configuration: one TOML file, each key also an environment variable.
+
+``kafka.bootstrap`` is ``OODL_KAFKA__BOOTSTRAP`` in the environment, which outranks the file. Every
+key says what it means and what a change of it does: ``live`` acts at the next start, ``learned``
+starts the group anew, because what it has learned no longer fits.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, LiteralString, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from oodl.coding import Atoms, Tolerance
+from oodl.errors import OodlError
+
+__all__ = [
+    "ChannelSettings",
+    "CodeSettings",
+    "CodingSettings",
+    "GroupSettings",
+    "KafkaSettings",
+    "MetricSettings",
+    "RecoverySettings",
+    "Settings",
+    "SettingsError",
+    "TimeSettings",
+    "TopicSettings",
+    "load",
+]
+
+PREFIX, DELIMITER = "OODL_", "__"
+LARGEST_FRAME = 256  # numbers; a dictionary has the square of it
+
+live = partial(Field, json_schema_extra={"mark": "live"})
+learned = partial(Field, json_schema_extra={"mark": "learned"})
+
+
+class SettingsError(OodlError, ValueError):
+    """Settings that cannot be used; the message has a line for every problem."""
+
+
+def _dotted(security: object) -> object:
+    """Give options their names with dots: TOML nests them, an environment has underscores."""
+    return dict(_flat(security)) if isinstance(security, dict) else security
+
+
+def _flat(options: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in options.items():
+        path = prefix + str(name).replace("_", ".")
+        if isinstance(value, dict):
+            yield from _flat(value, path + ".")
+        else:
+            yield path, str(value).lower() if isinstance(value, bool | int) else value
+
+
+def _unfit(problem: LiteralString, **context: int | str) -> PydanticCustomError:
+    """A problem in our own words; they name the remedy."""
+    return PydanticCustomError("unfit", problem, context)
+
+
+def _one_reading(window: int) -> int:
+    if window != 1:
+        problem: LiteralString = "expected 1, got {got}; windows are not built in this release"
+        raise _unfit(problem, got=window)
+    return window
+
+
+def _built(delivery: str) -> str:
+    if delivery == "exactly-once":
+        problem: LiteralString = "{got} is not built in this release; take at-least-once"
+        raise _unfit(problem, got=delivery)
+    return delivery
+
+
+def _listed(names: object) -> object:
+    """Take names with commas between, as an environment variable has them."""
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+
+
+Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class KafkaSettings(_Section):
+    """Where the brokers are and how to speak to them."""
+
+    bootstrap: str = live("127.0.0.1:9092", min_length=1, description="brokers to start from")
+    group: str = live("oodl", min_length=1, description="consumer group that offsets are kept for")
+    max_message_bytes: int = live(
+        1048576, ge=4096, description="bytes a message may have; larger ones are dead letters"
+    )
+    security: Annotated[dict[str, str], BeforeValidator(_dotted)] = live(
+        default_factory=dict, repr=False, description="options of librdkafka by their own names"
+    )
+
+
+class TopicSettings(_Section):
+    """The four topics; each has another name."""
+
+    model_config = ConfigDict(validate_default=True)
+
+    readings: Topic = live("sensors.readings", description="topic that readings come from")
+    codes: Topic = live("sensors.codes", description="topic for codes")
+    dictionaries: Topic = live(
+        "sensors.dictionaries", description="topic for dictionaries, compacted"
+    )
+    dead_letters: Topic = live(
+        "sensors.dead-letters", description="topic for what could not be read or written"
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _differ(cls, name: str, others: ValidationInfo) -> str:
+        if name in others.data.values():
+            problem: LiteralString = "expected four different topics, got {got} twice; rename one"
+            raise _unfit(problem, got=name)
+        return name
+
+
+class CodingSettings(_Section):
+    """How exactly a reading is rebuilt: within a tolerance, or with a number of atoms."""
+
+    atoms: int | None = live(
+        None, ge=1, le=LARGEST_FRAME, description="instead of tolerance: most atoms of a reading"
+    )
+    tolerance: float = live(
+        0.1, gt=0, le=10, description="largest error of a reading, in channel standard deviations"
+    )
+    window: Annotated[int, AfterValidator(_one_reading)] = learned(
+        1, description="readings that are coded together"
+    )
+
+    @field_validator("tolerance")
+    @classmethod
+    def _either(cls, tolerance: float, before: ValidationInfo) -> float:
+        if before.data.get("atoms") is not None:
+            problem: LiteralString = "expected tolerance or atoms, got both; leave one out"
+            raise _unfit(problem)
+        return tolerance
+
+    @property
+    def rule(self) -> Tolerance | Atoms:
+        """The coding rule that these keys ask for."""
+        return Tolerance(self.tolerance) if self.atoms is None else Atoms(self.atoms)
+
+
+class ChannelSettings(_Section):
+    """What the numbers of a reading are; without names, what 20 readings agree on."""
+
+    max_frame: int = learned(
+        LARGEST_FRAME, ge=1, le=LARGEST_FRAME, description="most numbers that are coded together"
+    )
+    names: Annotated[tuple[str, ...], BeforeValidator(_listed)] = learned(
+        (), description="channels of a reading, in order; empty: as the readings have them"
+    )
+    grow: int = live(
+        0, ge=0, description="readings with an unknown channel that start a new dictionary; 0: none"
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _fit(cls, names: tuple[str, ...], before: ValidationInfo) -> tuple[str, ...]:
+        if len(set(names)) < len(names) or "" in names:
+            problem: LiteralString = "expected names that differ, none empty; rename or leave out"
+            raise _unfit(problem)
+        most = before.data.get("max_frame", LARGEST_FRAME)
+        if len(names) > most:
+            problem = "expected at most max_frame = {most} channels, got {got}; leave some out"
+            raise _unfit(problem, most=most, got=len(names))
+        return names
+
+
+class TimeSettings(_Section):
+    """What the readings' own time decides."""
+
+    max_ahead: float = live(
+        3600.0, gt=0, description="seconds a reading may be ahead before a second must confirm it"
+    )
+    accept_after: float = live(
+        86400.0, gt=0, description="seconds after which a group that stays surprised is relearned"
+    )
+
+
+class CodeSettings(_Section):
+    """How codes are written."""
+
+    layout: Literal["reading", "block"] = live(
+        "reading", description="a message a reading, or one for all that were coded together"
+    )
+
+
+class RecoverySettings(_Section):
+    """What outlives a restart, and what is promised about it."""
+
+    folder: Path = live(Path("recovery"), description="folder of the snapshots, one a pipeline")
+    epoch_seconds: float = live(1.0, gt=0, le=600, description="seconds between two snapshots")
+    delivery: Annotated[Literal["at-least-once", "exactly-once"], AfterValidator(_built)] = live(
+        "at-least-once", description="what is promised about each output"
+    )
+
+
+class MetricSettings(_Section):
+    """Where Prometheus finds the metrics."""
+
+    address: str = live("127.0.0.1", min_length=1, description="address to listen at")
+    port: int = live(9464, ge=0, le=65535, description="port to listen at; 0: any free one")
+    groups: int = live(1000, ge=0, description="most groups with a label of their own")
+
+
+class GroupSettings(_Section):
+    """What may be otherwise for groups whose name matches."""
+
+    coding: CodingSettings = CodingSettings()
+    channels: ChannelSettings = ChannelSettings()
+    time: TimeSettings = TimeSettings()
+
+
+class Settings(BaseSettings):
+    """All settings, checked; sections and keys as in the file.
+
+    Examples
+    --------
+    The first pattern that matches a group's name decides what is otherwise for it.
+
+    >>> settings = Settings(groups={"press-*": {"coding": {"atoms": 8}}})
+    >>> settings.for_group("press-7").coding.rule, settings.for_group("oven").coding.rule
+    (Atoms(most=8), Tolerance(tolerance=0.1))
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        enable_decoding=False,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    coding: CodingSettings = CodingSettings()
+    channels: ChannelSettings = ChannelSettings()
+    time: TimeSettings = TimeSettings()
+    codes: CodeSettings = CodeSettings()
+    recovery: RecoverySettings = RecoverySettings()
+    metrics: MetricSettings = MetricSettings()
+    groups: dict[str, GroupSettings] = Field(
+        default_factory=dict, description="what is otherwise for groups, by a pattern of their name"
+    )
+
+    _of_pattern: dict[str, GroupSettings] = PrivateAttr(default_factory=dict)
+    _of_group: dict[str, GroupSettings] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  (pydantic passes it by name)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the environment above what the file says."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _merge(self) -> Self:
+        """Work out what holds for each pattern; two sections may fail only together."""
+        problems: list[InitErrorDetails] = []
+        whole = GroupSettings(coding=self.coding, channels=self.channels, time=self.time)
+        self._of_pattern[""] = whole
+        for pattern, own in self.groups.items():
+            try:
+                self._of_pattern[pattern] = _merged(whole, own)
+            except ValidationError as problem:
+                problems += _at(("groups", pattern), problem)
+        if problems:
+            raise ValidationError.from_exception_data(type(self).__name__, problems)
+        return self
+
+    def for_group(self, name: str) -> GroupSettings:
+        """Coding, channels and time of a group: the first pattern in the file's order decides."""
+        found = self._of_group.get(name)
+        if found is None:
+            matching = (pattern for pattern in self.groups if fnmatchcase(name, pattern))
+            found = self._of_group[name] = self._of_pattern[next(matching, "")]
+        return found
+
+    def fingerprint(self, group: str) -> str:
+        """Name the settings that a group's learned state depends on, 16 hex digits."""
+        marked = dict(_learned(self.for_group(group)))
+        return hashlib.sha256(json.dumps(marked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read the file and the environment; without a file, the defaults and the environment.
+
+    Raises
+    ------
+    SettingsError
+        If anything is wrong, with a line for every problem: where, path, expected, got, remedy.
+    """
+    values = {} if path is None else _read(path)
+    place = "settings" if path is None else path.name
+    problems = [_unknown_section(name) for name in _strangers()]
+    try:
+        settings = Settings(**values)
+    except ValidationError as invalid:
+        problems += [_told(place, problem) for problem in invalid.errors(include_url=False)]
+        raise SettingsError("\n".join(problems)) from None
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as missing:
+        problem = (
+            f"{path}: expected a settings file, got {missing.strerror}; name one that is there"
+        )
+    except ValueError as malformed:
+        problem = f"{path}: expected TOML in UTF-8, got {malformed}; mend that place first"
+    raise SettingsError(problem)
+
+
+def _merged(whole: GroupSettings, own: GroupSettings) -> GroupSettings:
+    """Lay a pattern's own keys over what holds for all."""
+    sections = ("coding", "channels", "time")
+    laid = {name: _over(getattr(whole, name), getattr(own, name)) for name in sections}
+    return GroupSettings.model_validate(laid)
+
+
+def _over(whole: BaseModel, own: BaseModel) -> dict[str, Any]:
+    values = whole.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True)
+    for name, rival in (("tolerance", "atoms"), ("atoms", "tolerance")):
+        if name in own.model_fields_set:
+            values.pop(rival, None)
+    return values
+
+
+def _learned(group: GroupSettings) -> Iterator[tuple[str, object]]:
+    for section in (group.coding, group.channels, group.time):
+        for name, field in type(section).model_fields.items():
+            if field.json_schema_extra == {"mark": "learned"}:
+                yield f"{type(section).__name__}.{name}", getattr(section, name)
+
+
+def _at(place: tuple[str, ...], invalid: ValidationError) -> list[InitErrorDetails]:
+    """Move problems to where in the settings they are."""
+    return [
+        InitErrorDetails(
+            type=_unfit("{told}", told=problem["msg"]),
+            loc=place + problem["loc"],
+            input=problem["input"],
+        )
+        for problem in invalid.errors()
+    ]
+
+
+def _told(place: str, problem: ErrorDetails) -> str:
+    """One line: where, path, expected, got, remedy."""
+    loc = problem["loc"]
+    where = f"{_variable(loc) or place}: {_path(loc)}: "
+    if problem["type"] == "extra_forbidden":
+        return where + f"unknown key; {_nearest(loc)}"
+    if problem["type"] == "unfit":
+        return where + problem["msg"]
+    expected = re.sub(r"^\w+ should (be |have |match )?", "expected ", problem["msg"])
+    section, keys = _section(loc)
+    got = "a secret" if "security" in loc else f"{problem['input']!r:.80}"
+    remedy = section.model_fields[keys[0]].description if keys else "write it as a table"
+    return where + f"{expected}, got {got}; {remedy}"
+
+
+def _section(loc: tuple[int | str, ...]) -> tuple[type[BaseModel], list[str]]:
+    """Follow a path to the innermost section; also the keys that are left of it."""
+    section: type[BaseModel] = Settings
+    keys = [str(key) for key in loc]
+    if keys[:1] == ["groups"]:
+        section, keys = GroupSettings, keys[2:]
+    while keys and keys[0] in section.model_fields:
+        inner = section.model_fields[keys[0]].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        section, keys = inner, keys[1:]
+    return section, keys
+
+
+def _nearest(loc: tuple[int | str, ...]) -> str:
+    section, keys = _section(loc)
+    near = get_close_matches(keys[0], section.model_fields, n=1)
+    if near:
+        return f"did you mean {_path((*loc[:-1], near[0]))}?"
+    elsewhere = [
+        f"{name}.{key}"
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for key in field.annotation.model_fields
+        if key == keys[0]
+    ]
+    if elsewhere:
+        return f"did you mean {' or '.join(elsewhere)}?"
+    return f"take one of {', '.join(section.model_fields)}"
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """Write a path as TOML does.
+
+    >>> _path(("groups", "press-*", "coding", "atoms")), _path(("channels", "names", 1))
+    ('groups."press-*".coding.atoms', 'channels.names[1]')
+    """
+    path = ""
+    for key in loc:
+        bare = isinstance(key, str) and key.replace("-", "").replace("_", "").isalnum()
+        shown = f"[{key}]" if isinstance(key, int) else f".{key if bare else json.dumps(key)}"
+        path += shown
+    return path.lstrip(".")
+
+
+def _variable(loc: tuple[int | str, ...]) -> str | None:
+    """Name the environment variable that a value came from, if it did."""
+    name = PREFIX + DELIMITER.join(str(key) for key in loc).upper()
+    names = {given.upper() for given in os.environ}
+    return f"environment: {name}" if name in names else None
+
+
+def _strangers() -> list[str]:
+    """Variables that look like ours and belong to no section."""
+    return sorted(
+        name
+        for name in os.environ
+        if name.upper().startswith(PREFIX)
+        and DELIMITER in name
+        and name[len(PREFIX) :].split(DELIMITER)[0].lower() not in Settings.model_fields
+    )
+
+
+def _unknown_section(name: str) -> str:
+    section = name[len(PREFIX) :].split(DELIMITER)[0].lower()
+    return f"environment: {name}: unknown section; {_nearest((section,))}"
