@@ -18,8 +18,8 @@ SECONDS = 120
 class ConsoleParser(CodeBlockParser):
     """Runs the ``$ oodl ...`` lines of console blocks in a folder of the document's own.
 
-    What follows a command is what it prints; a line ``...`` stands for any lines, and spaces at the
-    end of a line do not matter.
+    What follows a command is what it prints; a line ``...`` stands for any lines, and empty
+    lines and spaces at the end of a line do not matter.
     """
 
     language = "console"
@@ -52,7 +52,7 @@ def _run(command: str, folder: Path) -> str:
 
 
 def _trimmed(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.rstrip().split("\n"))
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
 
 
 def _pattern(expected: str) -> str:

@@ -50,7 +50,7 @@ def measure(groups: Groups) -> dict[str, float]:
         for first in range(0, len(values), BLOCK):
             rows = values[first : first + BLOCK]
             offsets = first + np.arange(len(rows))
-            times: npt.NDArray[np.float64] = START + PERIOD * offsets
+            times = (START + PERIOD * offsets).astype(np.float64)
             sums["readings"] += len(rows)
             sums["in"] += sum(
                 len(_reading(time, row))

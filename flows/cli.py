@@ -12,7 +12,7 @@ __all__ = ["app", "main"]
 
 app = App(
     name="oodl",
-    help="Tells you when a machine's sensors stop moving together, on your Kafka, with no training.",
+    help="Tells you when sensors stop moving together, on your Kafka, with no training.",
     version=__version__,
     help_format="markdown",
 )
@@ -33,5 +33,6 @@ def main() -> None:
     try:
         app()
     except OodlError as problem:
-        Console(stderr=True, highlight=False).print(f"oodl: {problem}", markup=False, soft_wrap=True)
+        told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        told.print(f"oodl: {problem}")
         sys.exit(1)

@@ -1,0 +1,151 @@
+"""``oodl decode``: codes back to readings, from files or from a broker."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from kafka.errors import KafkaError
+from rich.console import Console
+
+from flows.kafka import BrokerError, client_options
+from flows.settings import Settings, load
+from flows.tools.follow import Follower
+from flows.tools.rebuild import Outcome, Rebuilder
+from flows.wire import WireError
+from oodl.errors import MissingVersionError, OodlError, ValueFault
+
+__all__ = ["decode"]
+
+NAMED = 3  # missing dictionaries that are named
+
+
+class MissingFileError(OodlError, FileNotFoundError):
+    """A file that codes or dictionaries should come from is not there."""
+
+
+def decode(
+    *,
+    codes: Path | None = None,
+    dictionaries: Path | None = None,
+    out: Path | None = None,
+    follow: bool = False,
+    until_end: bool = False,
+    settings: Path | None = None,
+) -> None:
+    """Rebuild readings from codes, as a CSV file: group, time, partition, offset, then channels.
+
+    A code is decoded with the dictionary it names or not at all; then the exit code is not 0.
+    Repeats are told by their position and left out.
+
+    Parameters
+    ----------
+    codes
+        File of codes, one JSON message a line.
+    dictionaries
+        File of dictionaries, one JSON message a line.
+    out
+        CSV file to write; by default standard output.
+    follow
+        Read the topics of a broker instead of files, until Ctrl-C.
+    until_end
+        With --follow: end where the codes end now.
+    settings
+        With --follow: TOML file that says where the broker is and what the topics are called.
+    """
+    if follow == (codes is not None or dictionaries is not None):
+        msg = "decode: expected --codes and --dictionaries, or --follow, got {}; name one way"
+        raise ValueFault(msg.format("both" if follow else "neither"))
+    with _opened(out) as file:
+        rebuilder = Rebuilder(file)
+        if follow:
+            _follow(rebuilder, file, load(settings), until_end=until_end)
+        else:
+            _decode_files(rebuilder, codes, dictionaries)
+    _tell(rebuilder.outcome, out)
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[IO[str]]:
+    """Open what is written; whoever reads standard output may stop reading."""
+    if out is not None:
+        with out.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _decode_files(rebuilder: Rebuilder, codes: Path | None, dictionaries: Path | None) -> None:
+    for place, line in _lines("dictionaries", dictionaries):
+        rebuilder.dictionary(line, place)
+    for place, line in _lines("codes", codes):
+        for code in rebuilder.codes(line, place):
+            rebuilder.write(code, place)
+
+
+def _lines(thing: str, path: Path | None) -> Iterator[tuple[str, bytes]]:
+    """Each line that is not empty, and where it stands."""
+    if path is None or not path.is_file():
+        got = "no name" if path is None else f"no file {path}"
+        msg = f"{thing}: expected a file of JSON lines, got {got}; `oodl try` writes one"
+        raise MissingFileError(msg)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield f"{path}, line {number}", line
+
+
+def _follow(rebuilder: Rebuilder, file: IO[str], settings: Settings, *, until_end: bool) -> None:
+    """Decode the topics' messages, each row out at once, until the end or Ctrl-C.
+
+    Raises
+    ------
+    BrokerError
+        If the broker does not answer.
+    """
+    try:
+        with Follower(rebuilder, client_options(settings), settings.topics) as follower:
+            for _ in follower.read(until_end=until_end):
+                file.flush()
+    except KeyboardInterrupt:
+        return
+    except KafkaError as problem:
+        place = settings.kafka.bootstrap
+        msg = f"kafka.bootstrap: expected a broker at {place} to answer, got {problem!r}; start it"
+        raise BrokerError(msg) from problem
+
+
+def _tell(outcome: Outcome, out: Path | None) -> None:
+    """Say what was written; what could not be is an error.
+
+    Raises
+    ------
+    MissingVersionError
+        If codes name dictionaries that are not there.
+    WireError
+        If messages are malformed.
+    """
+    told = Console(stderr=True, highlight=False)
+    for problem in outcome.problems:
+        told.print(problem, markup=False, soft_wrap=True)
+    repeats = f", {outcome.repeats:,} repeats left out" if outcome.repeats else ""
+    told.print(f"{out or 'decoded'}: {outcome.readings:,} readings{repeats}", markup=False)
+    malformed = f"{outcome.malformed:,} malformed messages" if outcome.malformed else ""
+    if outcome.missing:
+        named = [f"{group}/{name}" for group, name in list(outcome.missing)[:NAMED]]
+        more = f" and {len(outcome.missing) - NAMED} more" if len(outcome.missing) > NAMED else ""
+        msg = (
+            f"{outcome.missing.total():,} codes not decoded: expected dictionaries "
+            f"{', '.join(named)}{more}, got none of that name; add the dictionaries they were "
+            "coded with"
+        )
+        raise MissingVersionError(f"{msg}; also {malformed}" if malformed else msg)
+    if malformed:
+        msg = f"{malformed} left out: expected codes and dictionaries, got other bytes; see above"
+        raise WireError(msg)

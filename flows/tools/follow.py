@@ -1,0 +1,145 @@
+"""Codes and dictionaries from the topics of a broker, as they come."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, Self
+
+from kafka import KafkaConsumer, TopicPartition
+
+from flows.settings import TopicSettings
+from flows.tools.rebuild import Rebuilder
+from flows.wire import CodeMessage
+from oodl.errors import OodlError
+
+__all__ = ["Follower", "MissingTopicError"]
+
+POLL_MS = 200
+PATIENCE = 10.0  # seconds that a dictionary may come later than the code that names it
+
+
+class MissingTopicError(OodlError, LookupError):
+    """A topic that should be read is not there."""
+
+
+class Follower:
+    """Reads both topics from their beginning and hands codes on when their dictionary is there.
+
+    A dictionary is confirmed before the first code that names it is sent, but comes from another
+    topic: a code waits for it, and all that follow with it, at most `patience` seconds once.
+
+    Parameters
+    ----------
+    rebuilder : Rebuilder
+        Decodes and writes.
+    options : dict
+        How kafka-python reaches the broker.
+    topics : TopicSettings
+        Their names.
+    patience : float
+        Seconds.
+
+    Raises
+    ------
+    MissingTopicError
+        If a topic is not there.
+    """
+
+    def __init__(
+        self,
+        rebuilder: Rebuilder,
+        options: dict[str, Any],
+        topics: TopicSettings,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._rebuilder, self._patience = rebuilder, patience
+        with ExitStack() as opened:
+            self._dictionaries = opened.enter_context(_Topic(topics.dictionaries, options))
+            self._codes = opened.enter_context(_Topic(topics.codes, options))
+            self._opened = opened.pop_all()
+        self._given_up: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def read(self, *, until_end: bool) -> Iterator[int]:
+        """Decode what comes and tell how many messages, poll by poll; for ever, or to the end.
+
+        The end is where the topic of codes ends at the start.
+        """
+        ends = self._codes.ends() if until_end else None
+        present = self._dictionaries.ends()
+        while not self._dictionaries.reached(present):
+            self._poll_dictionaries()
+        while ends is None or not self._codes.reached(ends):
+            messages = list(self._codes.poll())
+            for place, value in messages:
+                self._take(place, value)
+            yield len(messages)
+
+    def _take(self, place: str, value: bytes) -> None:
+        for code in self._rebuilder.codes(value, place):
+            self._await(code)
+            self._rebuilder.write(code, place)
+
+    def _await(self, code: CodeMessage) -> None:
+        name = code.group, code.id
+        if self._rebuilder.knows(code) or name in self._given_up:
+            return
+        until = time.monotonic() + self._patience
+        while not self._rebuilder.knows(code) and time.monotonic() < until:
+            self._poll_dictionaries()
+        if not self._rebuilder.knows(code):
+            self._given_up.add(name)
+
+    def _poll_dictionaries(self) -> None:
+        for place, value in self._dictionaries.poll():
+            self._rebuilder.dictionary(value, place)
+
+
+class _Topic:
+    """All partitions of a topic, from the beginning."""
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.name = name
+        self._consumer = KafkaConsumer(
+            **options,
+            enable_auto_commit=False,
+            allow_auto_create_topics=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=POLL_MS // 4,
+        )
+        partitions = self._consumer.partitions_for_topic(name)
+        if not partitions:
+            self._consumer.close()
+            msg = f"topic {name!r}: expected to find it, got none; `oodl topics` creates it"
+            raise MissingTopicError(msg)
+        self._consumer.assign([TopicPartition(name, number) for number in sorted(partitions)])
+        self._consumer.seek_to_beginning()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def ends(self) -> dict[Any, int]:
+        """Where each partition ends now."""
+        ends: dict[Any, int] = self._consumer.end_offsets(list(self._consumer.assignment()))
+        return ends
+
+    def reached(self, ends: dict[Any, int]) -> bool:
+        """Whether all up to there was read."""
+        return all(self._consumer.position(partition) >= end for partition, end in ends.items())
+
+    def poll(self) -> Iterator[tuple[str, bytes]]:
+        """Messages that have come, and where they stand; tombstones are none."""
+        for records in self._consumer.poll(timeout_ms=POLL_MS).values():
+            for record in records:
+                if record.value is not None:
+                    place = f"{self.name}, partition {record.partition}, offset {record.offset}"
+                    yield place, record.value

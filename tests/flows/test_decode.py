@@ -1,0 +1,265 @@
+import csv
+import json
+import threading
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from confluent_kafka import Producer
+
+from flows.kafka import EmbeddedBroker
+from flows.settings import TopicSettings
+from flows.tools.decode import MissingFileError, decode
+from flows.tools.follow import Follower, MissingTopicError
+from flows.tools.rebuild import Rebuilder
+from flows.tools.try_file import try_file
+from flows.wire import WireError
+from oodl.errors import MissingVersionError, ValueFault
+
+PUMPS = Path(__file__).parents[2] / "docs" / "examples" / "pumps.csv"
+ROWS = 120
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The codes of two machines with different channels."""
+    folder = tmp_path_factory.mktemp("tried")
+    rng = np.random.default_rng(3)
+    cause = rng.standard_normal(ROWS).cumsum()
+    rows = ["time,machine,flow,speed,heat"]
+    for i in range(ROWS):
+        day = f"2026-03-02T08:{i // 60:02d}:{i % 60:02d}.5"
+        rows.append(f"{day},press,{cause[i]:.3f},{3 * cause[i]:.3f},")
+        rows.append(f"{day},oven,,{cause[i]:.3f},{21 - cause[i]:.3f}")
+    (folder / "hall.csv").write_text("\n".join(rows))
+    try_file(folder / "hall.csv", group_column=["machine"], out=folder)
+    return folder
+
+
+def decoded(folder: Path, codes: Path | None = None, dictionaries: Path | None = None) -> Path:
+    out = (codes or folder).parent / "readings.csv"
+    decode(
+        codes=codes or folder / "codes.jsonl",
+        dictionaries=dictionaries or folder / "dictionaries.jsonl",
+        out=out,
+    )
+    return out
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def test_readings_come_back_with_their_place_and_time(tried: Path) -> None:
+    back = rows(decoded(tried))
+    assert list(back[0]) == [
+        "group", "time", "partition", "offset", "flow", "speed", "heat",
+    ]  # fmt: skip
+    oven = [row for row in back if row["group"] == "oven"]
+    assert [row["offset"] for row in oven] == [str(i) for i in range(1, 2 * ROWS, 2)]
+    assert oven[61]["time"] == "2026-03-02T08:01:01.5Z"
+    assert {row["partition"] for row in back} == {"0"}
+
+
+def test_channels_of_other_groups_are_empty(tried: Path) -> None:
+    for row in rows(decoded(tried)):
+        assert (row["flow"] == "") == (row["group"] == "oven")
+        assert (row["heat"] == "") == (row["group"] == "press")
+
+
+def test_values_are_exact_in_version_0_and_then_within_the_tolerance(tried: Path) -> None:
+    back = {row["offset"]: row for row in rows(decoded(tried))}
+    given = rows(tried / "hall.csv")
+    versions = {
+        (json.loads(line)["group"], json.loads(line)["id"]): json.loads(line)
+        for line in lines(tried / "dictionaries.jsonl")
+    }
+    for code in map(json.loads, lines(tried / "codes.jsonl")):
+        version = versions[code["group"], code["id"]]
+        before, after = given[code["offset"]], back[str(code["offset"])]
+        off = [float(before[name]) - float(after[name]) for name in version["channels"]]
+        if code["version"] == 0:
+            assert not any(off)
+        else:
+            assert np.sqrt(np.mean((np.array(off) / version["scale"]) ** 2)) <= 0.1
+
+
+def test_numbers_are_written_no_longer_than_needed(tried: Path) -> None:
+    back = rows(decoded(tried))
+    given = rows(tried / "hall.csv")
+    assert float(back[0]["flow"]) == float(given[0]["flow"])
+    assert len(back[0]["flow"]) <= len(given[0]["flow"])
+    assert max(len(row["speed"]) for row in back) <= 12
+
+
+def test_a_repeat_is_left_out_and_told(
+    tried: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = tmp_path / "codes.jsonl"
+    given = lines(tried / "codes.jsonl")
+    codes.write_text("\n".join(given[:90] + given[60:]))
+    assert decoded(tried, codes).read_text() == decoded(tried).read_text()
+    assert "30 repeats left out" in capsys.readouterr().err
+
+
+def test_a_code_is_never_decoded_with_another_dictionary(tried: Path, tmp_path: Path) -> None:
+    dictionaries = tmp_path / "dictionaries.jsonl"
+    kept = [
+        line
+        for line in lines(tried / "dictionaries.jsonl")
+        if '"group":"oven"' not in line or '"version":0' in line
+    ]
+    dictionaries.write_text("\n".join(kept))
+    out = tmp_path / "readings.csv"
+
+    with pytest.raises(MissingVersionError, match=r"codes not decoded: .* oven/[0-9a-f]{16}"):
+        decode(codes=tried / "codes.jsonl", dictionaries=dictionaries, out=out)
+
+    learned = [
+        json.loads(line)["offset"]
+        for line in lines(tried / "codes.jsonl")
+        if '"group":"oven"' in line and '"version":0' not in line
+    ]
+    assert learned
+    assert {int(row["offset"]) for row in rows(out)} == set(range(2 * ROWS)) - set(learned)
+
+
+def malformed(line: str) -> Iterator[str]:
+    code = json.loads(line)
+    yield "{"
+    yield json.dumps(code | {"atoms": [99], "values": [1.0]})
+    yield json.dumps(code | {"atoms": [-1], "values": [1.0]})
+    yield json.dumps(code | {"missing": [7]})
+    yield json.dumps(code | {"atoms": [0, 1], "values": [1.0]})
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_a_malformed_line_is_told_by_its_number_and_costs_only_itself(
+    kind: int, tried: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = tmp_path / "codes.jsonl"
+    given = lines(tried / "codes.jsonl")
+    given[9] = list(malformed(given[9]))[kind]
+    codes.write_text("\n".join(given))
+
+    with pytest.raises(WireError, match="1 malformed message"):
+        decoded(tried, codes)
+
+    assert "codes.jsonl, line 10: " in capsys.readouterr().err
+    assert len(rows(tmp_path / "readings.csv")) == 2 * ROWS - 1
+
+
+def test_a_dictionary_whose_content_has_another_name_is_not_used(
+    tried: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dictionaries = tmp_path / "dictionaries.jsonl"
+    given = lines(tried / "dictionaries.jsonl")
+    dictionary = json.loads(given[-1])
+    given[-1] = json.dumps(dictionary | {"mean": [mean + 1 for mean in dictionary["mean"]]})
+    dictionaries.write_text("\n".join(given))
+    with pytest.raises(MissingVersionError, match="malformed"):
+        decoded(tried, dictionaries=dictionaries)
+    assert f"dictionaries.jsonl, line {len(given)}: " in capsys.readouterr().err
+
+
+def test_one_way_in_is_asked_for() -> None:
+    with pytest.raises(ValueFault, match="got neither"):
+        decode()
+    with pytest.raises(ValueFault, match="got both"):
+        decode(follow=True, codes=Path("codes.jsonl"))
+
+
+def test_a_missing_file_is_told(tried: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"no file .*nowhere\.jsonl"):
+        decode(codes=tmp_path / "nowhere.jsonl", dictionaries=tried / "dictionaries.jsonl")
+
+
+# From a broker
+
+
+TOPICS = TopicSettings()
+
+
+class Sender:
+    """Sends lines of JSON to the embedded broker's topics."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self.options = {"bootstrap_servers": [broker.bootstrap], "api_version": (2, 0)}
+        self._producer = Producer({"bootstrap.servers": broker.bootstrap})
+
+    def send(self, topic: str, messages: list[str]) -> None:
+        for message in messages:
+            self._producer.produce(topic, message.encode(), key=json.loads(message)["group"])
+        self._producer.flush(10)
+
+
+@pytest.fixture
+def sender() -> Iterator[Sender]:
+    with EmbeddedBroker(TOPICS.codes, TOPICS.dictionaries) as broker:
+        yield Sender(broker)
+
+
+def test_topics_are_decoded_as_files_are(tried: Path, sender: Sender) -> None:
+    sender.send(TOPICS.dictionaries, lines(tried / "dictionaries.jsonl"))
+    sender.send(TOPICS.codes, lines(tried / "codes.jsonl"))
+    file = StringIO()
+
+    with Follower(Rebuilder(file), sender.options, TOPICS) as follower:
+        messages = sum(follower.read(until_end=True))
+
+    assert messages == 2 * ROWS
+    assert sorted(file.getvalue().splitlines()) == sorted(lines(decoded(tried)))
+
+
+def test_a_dictionary_may_come_after_the_code_that_names_it(tried: Path, sender: Sender) -> None:
+    sender.send(TOPICS.codes, lines(tried / "codes.jsonl"))
+    dictionaries = lines(tried / "dictionaries.jsonl")
+    late = threading.Timer(0.5, sender.send, (TOPICS.dictionaries, dictionaries))
+    rebuilder = Rebuilder(StringIO())
+
+    with Follower(rebuilder, sender.options, TOPICS) as follower:
+        late.start()
+        sum(follower.read(until_end=True))
+
+    late.join()
+    assert (rebuilder.outcome.readings, rebuilder.outcome.missing.total()) == (2 * ROWS, 0)
+
+
+def test_a_dictionary_that_never_comes_is_waited_for_once(tried: Path, sender: Sender) -> None:
+    sender.send(TOPICS.codes, lines(tried / "codes.jsonl"))
+    rebuilder = Rebuilder(StringIO())
+    with Follower(rebuilder, sender.options, TOPICS, patience=0.1) as follower:
+        sum(follower.read(until_end=True))
+    assert rebuilder.outcome.readings == 0
+    assert rebuilder.outcome.missing.total() == 2 * ROWS
+
+
+def test_a_group_with_new_channels_gets_a_new_header(tried: Path) -> None:
+    file = StringIO()
+    rebuilder = Rebuilder(file)
+    for group in ("press", "oven"):
+        for name in ("dictionaries.jsonl", "codes.jsonl"):
+            for line in lines(tried / name):
+                if f'"group":"{group}"' not in line:
+                    continue
+                if name == "dictionaries.jsonl":
+                    rebuilder.dictionary(line.encode(), name)
+                    continue
+                (code,) = rebuilder.codes(line.encode(), name)
+                rebuilder.write(code, name)
+    written = file.getvalue().splitlines()
+    assert written[0] == "group,time,partition,offset,flow,speed"
+    assert written[ROWS + 1] == "group,time,partition,offset,flow,speed,heat"
+
+
+def test_a_topic_that_is_not_there_is_told(sender: Sender) -> None:
+    topics = TopicSettings(codes="no.such/topic".replace("/", "."))
+    with pytest.raises(MissingTopicError, match=r"'no\.such\.topic'"):
+        Follower(Rebuilder(StringIO()), sender.options, topics)
