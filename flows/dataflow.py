@@ -1,0 +1,160 @@
+"""The flow, in the order of the picture: readings, group step, and back to Kafka.
+
+``build`` is what the engine's own runner takes, ``python -m bytewax.run
+"flows.dataflow:build('oodl.toml')"``; ``assemble`` gives the same with what is to be closed
+afterwards, for `oodl run`.
+"""
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeGuard, cast
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.run import cli_main
+
+from flows import events, manifest
+from flows.events import Tally
+from flows.group import Steps
+from flows.items import Arrived, GroupBlock, Outgoing
+from flows.kafka import Cluster, SharedConsumer, StopFlag, describe
+from flows.manifest import Manifest
+from flows.settings import Settings, load
+from flows.sink import KafkaSink, Outbox
+from flows.source import KafkaSource, Shared
+from flows.state import FORMAT
+
+__all__ = ["Pipeline", "assemble", "build"]
+
+SINK_PARTS = 8  # workers that can write at a time; fixed by the recovery folder's manifest
+RECOVERY_PARTS = 1  # files of snapshots: one transaction an epoch, whatever the number of groups
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A flow that is ready to run, over a recovery folder that it holds.
+
+    Parameters
+    ----------
+    flow : Dataflow
+    consumer : SharedConsumer
+    folder : Path
+        Of the snapshots.
+    epoch : timedelta
+        Between two snapshots.
+    held : ExitStack
+        What to let go of afterwards.
+    """
+
+    flow: Dataflow
+    consumer: SharedConsumer
+    folder: Path
+    epoch: timedelta
+    held: ExitStack
+
+    def run(self) -> None:
+        """Run until the process is asked to end; then all is confirmed and committed.
+
+        A superseded snapshot is deleted at once: it could not be resumed from, the source's offsets
+        are in the same file.
+        """
+        recovery = RecoveryConfig(self.folder, timedelta(0))  # type: ignore[no-untyped-call]
+        cli_main(  # type: ignore[no-untyped-call]
+            self.flow, epoch_interval=self.epoch, recovery_config=recovery
+        )
+        self.consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _problem: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.held.close()
+
+
+def build(settings: Settings | Path | str, *, tally: Tally | None = None) -> Dataflow:
+    """Return the flow, its recovery folder checked, created and held until the process ends.
+
+    Parameters
+    ----------
+    settings : Settings, Path or str
+        Settings, or the file that has them.
+    tally : Tally, optional
+        Where to count.
+
+    Raises
+    ------
+    OodlError
+        When settings, broker, topics or recovery folder do not fit.
+    """
+    stop = StopFlag()
+    if threading.current_thread() is threading.main_thread():
+        stop.install()
+    read = settings if isinstance(settings, Settings) else load(Path(settings))
+    return assemble(read, tally or Tally(), stop).flow
+
+
+def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
+    """Check all that the flow stands on, and put it together.
+
+    Raises
+    ------
+    OodlError
+        When broker, topics or recovery folder do not fit the settings.
+    """
+    cluster = describe(settings.kafka)
+    cluster.require(**settings.topics.model_dump())
+    partitions = cluster.partitions[settings.topics.readings]
+    with ExitStack() as undo:
+        agreed = _hold_folder(settings, cluster, undo)
+        epoch = agreed.epoch_seconds
+        events.epoch_chosen(tally, seconds=epoch)
+        topic, group = settings.topics.readings, settings.kafka.group
+        consumer = SharedConsumer(settings.kafka, topic=topic, group=group)
+        source = KafkaSource(Shared(settings, tally, stop, consumer), partitions)
+        sink = KafkaSink(Outbox(settings, tally, stop), agreed.sink_parts)
+        flow = _connect(source, Steps(settings, tally), sink)
+        stop.defer()
+        held = undo.pop_all()
+    return Pipeline(flow, consumer, settings.recovery.folder, timedelta(seconds=epoch), held)
+
+
+def _connect(source: KafkaSource, steps: Steps, sink: KafkaSink) -> Dataflow:
+    flow = Dataflow("oodl")
+    arrived = op.input("readings", flow, source)
+    fit = op.branch("fit", arrived, _is_block)
+    encoded = op.stateful_batch("groups", fit.trues, steps)
+    outgoing = op.merge("outgoing", encoded, fit.falses)
+    op.output("outputs", cast(Stream[Outgoing], outgoing), sink)
+    return flow
+
+
+def _is_block(arrived: Arrived) -> TypeGuard[tuple[str, GroupBlock]]:
+    return isinstance(arrived[1], GroupBlock)
+
+
+def _hold_folder(settings: Settings, cluster: Cluster, undo: ExitStack) -> Manifest:
+    """Hold the recovery folder, see that it belongs to this flow, and make it ready."""
+    folder = settings.recovery.folder
+    undo.enter_context(manifest.lock(folder))
+    expected = Manifest(
+        cluster=cluster.id,
+        topics=settings.topics.model_dump(),
+        partitions=cluster.partitions[settings.topics.readings],
+        sink_parts=SINK_PARTS,
+        state_format=FORMAT,
+        epoch_seconds=settings.recovery.epoch_seconds,
+    )
+    agreed = manifest.check_or_create(folder, expected)
+    if not any(folder.glob("part-*.sqlite3")):
+        init_db_dir(folder, RECOVERY_PARTS)  # type: ignore[no-untyped-call]
+    return agreed

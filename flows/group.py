@@ -1,0 +1,126 @@
+"""One group's blocks in, what is to be written out: the engine's shell around `GroupCoder`.
+
+State crosses a snapshot as one packed value, with the fingerprint of the settings it was learned
+under. Where that has changed the group starts anew, which is an event.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from bytewax.operators import StatefulBatchLogic
+
+from flows import events
+from flows.events import Tally
+from flows.items import Encoded, GroupBlock
+from flows.kafka import Output
+from flows.settings import Settings
+from flows.state import pack, unpack
+from flows.wire import encode_codes
+from oodl.coding import Codes
+from oodl.stream import GroupCoder, GroupState, Noticed, Published
+from oodl.stream import Output as StepOutput
+
+__all__ = ["GroupLogic", "Steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the steps of all groups share: called by the engine with a group's snapshot, if any.
+
+    Parameters
+    ----------
+    settings : Settings
+    tally : Tally
+    """
+
+    settings: Settings
+    tally: Tally
+
+    def __call__(self, resume: bytes | None) -> StatefulBatchLogic[GroupBlock, Encoded, bytes]:
+        """Go on with a group, or begin with one; its name comes with its first block."""
+        return GroupLogic(self, resume)
+
+    def coder(self, group: str) -> GroupCoder:
+        """Return the step of a group, as the settings have it."""
+        own = self.settings.for_group(group)
+        return GroupCoder(
+            own.coding.rule, max_ahead=own.time.max_ahead, accept_after=own.time.accept_after
+        )
+
+
+class GroupLogic(StatefulBatchLogic[GroupBlock, Encoded, bytes]):
+    """The step of one group.
+
+    Parameters
+    ----------
+    steps : Steps
+    resume : bytes or None
+        The group's last snapshot; read with the group's first block, which tells its name.
+    """
+
+    def __init__(self, steps: Steps, resume: bytes | None) -> None:
+        self._steps = steps
+        self._packed = resume
+        self._group = ""
+        self._coder = GroupCoder()
+        self._state: GroupState | None = None
+
+    def on_batch(self, values: list[GroupBlock]) -> tuple[Iterable[Encoded], bool]:
+        """Code the blocks in order."""
+        state = self._state or self._begin(values[0].group)
+        encoded = []
+        for item in values:
+            state, outputs = self._coder.step(state, item.block)
+            encoded.append(self._encode(item, outputs))
+        self._state, self._packed = state, None
+        events.group_stepped(self._steps.tally, group=self._group, state=state)
+        return encoded, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        """Return the state as one value; the same one while no block has come."""
+        if self._packed is None:
+            state = self._state or self._coder.start()
+            self._packed = pack(state, self._steps.settings.fingerprint(self._group))
+            size = len(self._packed)
+            events.group_held(self._steps.tally, group=self._group, state_bytes=size)
+        return self._packed
+
+    def _begin(self, group: str) -> GroupState:
+        """Go on from the snapshot, unless it was learned under other settings."""
+        self._group, self._coder = group, self._steps.coder(group)
+        if self._packed is None:
+            return self._coder.start()
+        state, learned_under = unpack(self._packed)
+        if learned_under == self._steps.settings.fingerprint(group):
+            return state
+        events.group_noticed(self._steps.tally, group=group, noticed=Noticed("restart"))
+        return self._coder.start()
+
+    def _encode(self, item: GroupBlock, outputs: list[StepOutput]) -> Encoded:
+        encoded = Encoded(self._group, item.partition, [], [])
+        stamps = iter(item.stamps)
+        for output in outputs:
+            match output:
+                case Codes():
+                    events.readings_coded(self._steps.tally, group=self._group, codes=output)
+                    encoded.codes += self._messages(item.partition, output, stamps)
+                case Published():
+                    encoded.published.append(output)
+                case Noticed():
+                    events.group_noticed(self._steps.tally, group=self._group, noticed=output)
+        return encoded
+
+    def _messages(self, partition: int, codes: Codes, stamps: Iterator[float]) -> Iterator[Output]:
+        """Write codes as messages, halving a block that would be too large for one."""
+        settings = self._steps.settings
+        values = encode_codes(self._group, partition, codes, settings.codes.layout)
+        half, each = len(codes) // 2, len(codes) // len(values)
+        if len(values) == 1 and half and len(values[0]) > settings.kafka.max_message_bytes:
+            yield from self._messages(partition, codes.part(0, half), stamps)
+            yield from self._messages(partition, codes.part(half, len(codes)), stamps)
+            return
+        key = self._group.encode()
+        for value in values:
+            oldest, *_ = islice(stamps, each)
+            yield Output(settings.topics.codes, key, value, readings=each, stamp=oldest)

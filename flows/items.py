@@ -1,0 +1,50 @@
+"""What the steps of the flow hand each other."""
+
+import msgspec
+
+from flows.kafka import Output
+from flows.wire import Rejected
+from oodl.stream import Block, Published
+
+__all__ = ["Arrived", "Encoded", "GroupBlock", "Outgoing"]
+
+
+class GroupBlock(msgspec.Struct):
+    """Rows of a group, and where and when they came.
+
+    Parameters
+    ----------
+    group : str
+    partition : int
+    block : Block
+    stamps : list of float
+        The messages' own times in seconds, one a row, negative where there is none.
+    """
+
+    group: str
+    partition: int
+    block: Block
+    stamps: list[float]
+
+
+class Encoded(msgspec.Struct):
+    """What a block has led to, ready to be written.
+
+    Parameters
+    ----------
+    group : str
+    partition : int
+    published : list of Published
+        To be confirmed before the codes are sent.
+    codes : list of Output
+        In the order of the rows.
+    """
+
+    group: str
+    partition: int
+    published: list[Published]
+    codes: list[Output]
+
+
+Arrived = tuple[str, GroupBlock | Rejected]  # with the key that leads it through the flow
+Outgoing = tuple[str, Encoded | Rejected]

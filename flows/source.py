@@ -1,0 +1,319 @@
+"""Readings from Kafka, as blocks of rows a group.
+
+Guarantee
+    Each message of a partition comes out once a run, as a row of a block or as a `Rejected`; after
+    a restart reading goes on behind the last message of the last complete snapshot.
+Ordering
+    Rows of a group stand in the order of the partition. Blocks of different groups, and what is
+    rejected, have no order among each other.
+Batching
+    One consumer a process is asked every 20 ms; what a look brings of a group is one block, or more
+    where its channels change on the way. Nothing here waits.
+Counted
+    Readings received, rejected by reason, and oddities (unknown channels, key and field that
+    differ, a group on a second partition); the lag of each partition once a snapshot.
+Broker away
+    Nothing arrives, and nothing is raised: the client goes on asking. Health tells it by silence.
+Offset expired
+    Said as an event, then the partition is read from the earliest message that is left.
+SIGTERM
+    The source ends at its next turn, which makes the engine take a last snapshot.
+"""
+
+import pickle
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import time as now
+from typing import cast
+
+import numpy as np
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import Message as Raw
+
+from flows import events
+from flows.events import Tally
+from flows.items import Arrived, GroupBlock
+from flows.kafka import SharedConsumer, StopFlag
+from flows.settings import Settings
+from flows.wire import Fault, Message, Reading, Reason, Rejected, decode
+from oodl.channels import ChannelPlan, Refusal, Row
+from oodl.stream import Block
+
+__all__ = ["Groups", "KafkaSource", "PartitionReader", "Resume", "Shared"]
+
+MOST = 5000  # messages a turn: a partition with a backlog leaves the others their turns
+Resume = tuple[int | None, bytes]  # the next offset, and the groups' channels
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the partitions of one process share.
+
+    Parameters
+    ----------
+    settings : Settings
+    tally : Tally
+    stop : StopFlag
+        Ends every partition once set.
+    consumer : SharedConsumer
+    owners : dict of str to int
+        The partition on which each group was first seen.
+    """
+
+    settings: Settings
+    tally: Tally
+    stop: StopFlag
+    consumer: SharedConsumer
+    owners: dict[str, int] = field(default_factory=dict)
+    told: bool = False
+
+    def ending(self) -> bool:
+        """Tell whether the process was asked to end, and say so once."""
+        if self.stop and not self.told:
+            self.told = True
+            events.stop_requested(self.tally, signal=self.stop.cause)
+        return bool(self.stop)
+
+
+class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
+    """The topic of readings; each of its partitions is a part.
+
+    Parameters
+    ----------
+    shared : Shared
+    partitions : int
+        How many the topic has.
+    """
+
+    def __init__(self, shared: Shared, partitions: int) -> None:
+        self._shared, self._partitions = shared, partitions
+
+    def list_parts(self) -> list[str]:
+        """Name the partitions, zero-padded so that they sort as numbers do."""
+        return [f"{number:05d}" for number in range(self._partitions)]
+
+    def build_part(
+        self,
+        step_id: str,  # noqa: ARG002  (the engine passes it by name)
+        for_part: str,
+        resume_state: Resume | None,
+    ) -> "PartitionReader":
+        """Open a partition, where the snapshot ends or at its earliest message."""
+        offset, packed = resume_state or (None, b"")
+        groups = Groups(self._shared.settings, packed)
+        return PartitionReader(self._shared, int(for_part), offset, groups)
+
+
+class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
+    """One partition, from messages to blocks.
+
+    Parameters
+    ----------
+    shared : Shared
+    partition : int
+    offset : int or None
+        Where to go on; None: at the earliest message.
+    groups : Groups
+        What is known of the channels of its groups.
+    """
+
+    def __init__(
+        self, shared: Shared, partition: int, offset: int | None, groups: "Groups"
+    ) -> None:
+        self._shared, self._partition, self._groups = shared, partition, groups
+        self._most_bytes = shared.settings.kafka.max_message_bytes
+        self._queue = shared.consumer.open(partition, offset)
+        self._next = offset
+        self._latest = 0.0
+
+    def next_batch(self) -> list[Arrived]:
+        """Return what has arrived: a block a group, and what is rejected.
+
+        Raises
+        ------
+        StopIteration
+            Once the process was asked to end.
+        """
+        if self._shared.ending():
+            raise StopIteration
+        raws = self._queue.take(MOST)
+        if expired := self._queue.take_expired():
+            events.offset_expired(self._shared.tally, expired.partition, expired.offset)
+        return self._emit([_message(raw) for raw in raws]) if raws else []
+
+    def next_awake(self) -> datetime | None:
+        """Return at once while messages wait, else when the consumer asks the broker again."""
+        return None if self._queue.messages else self._shared.consumer.next_look()
+
+    def snapshot(self) -> Resume:
+        """Return where to go on; the position before this one is committed, it is confirmed now."""
+        self._queue.snapped(self._next)
+        self._tell_lag()
+        return self._next, self._groups.pack()
+
+    def _emit(self, messages: list[Message]) -> list[Arrived]:
+        """Bucket readings by group, in order; a block ends where the channels change."""
+        rejected: list[Arrived] = []
+        growing: dict[str, _Rows] = {}
+        blocks: list[_Rows] = []
+        for message in messages:
+            admitted = self._admit(message)
+            if isinstance(admitted, Rejected):
+                rejected.append((_name(message), admitted))
+                continue
+            reading, row = admitted
+            rows = growing.get(reading.group)
+            if rows is None or not rows.fit(row):
+                rows = growing[reading.group] = _Rows(reading.group, row.channels, row.settled)
+                blocks.append(rows)
+            rows.add(row.packed, reading.time, message)
+        self._next, self._latest = messages[-1].offset + 1, messages[-1].timestamp
+        events.readings_received(self._shared.tally, len(messages))
+        return [(rows.group, rows.block(self._partition)) for rows in blocks] + rejected
+
+    def _admit(self, message: Message) -> tuple[Reading, Row] | Rejected:
+        reading = decode(message, self._most_bytes)
+        if isinstance(reading, Fault):
+            return self._reject(message, reading.reason, reading.detail)
+        if reading.group not in self._groups:
+            self._meet(reading.group)
+        row = self._groups.admit(reading)
+        if isinstance(row, Refusal):
+            return self._reject(message, cast(Reason, row.reason), row.detail)
+        for kind in reading.oddities:
+            events.oddity(self._shared.tally, kind, f"{reading.group} {_place(message)}")
+        if row.unknown:
+            detail = f"{reading.group}: {', '.join(row.unknown)}"
+            events.oddity(self._shared.tally, "unknown_channel", detail)
+        return reading, row
+
+    def _reject(self, message: Message, reason: Reason, detail: str) -> Rejected:
+        events.reading_rejected(
+            self._shared.tally, reason=reason, position=_place(message), detail=detail
+        )
+        return Rejected(message, reason, detail)
+
+    def _meet(self, group: str) -> None:
+        """See a group for the first time in this run; it should be on no other partition."""
+        owner = self._shared.owners.setdefault(group, self._partition)
+        if owner != self._partition:
+            detail = f"{group}: {owner} and {self._partition}"
+            events.oddity(self._shared.tally, "second_partition", detail)
+
+    def _tell_lag(self) -> None:
+        tally = self._shared.tally
+        events.broker_heard(tally, silent_seconds=self._shared.consumer.health.silent_seconds)
+        behind = None if self._next is None else self._queue.lag(self._next)
+        if behind is not None:
+            seconds = max(0.0, now() - self._latest) if behind and self._latest else 0.0
+            events.lag_measured(tally, self._partition, behind, seconds)
+
+
+class Groups:
+    """The channels of a partition's groups, packed anew only when some of them changed.
+
+    Parameters
+    ----------
+    settings : Settings
+    packed : bytes
+        What `pack` returned, or b"" at first.
+    """
+
+    def __init__(self, settings: Settings, packed: bytes = b"") -> None:
+        self._settings = settings
+        self._plans: dict[str, ChannelPlan] = {}
+        self._awake: set[str] = set()
+        self._packed = packed
+        self._known: dict[str, tuple[object, ...]] = (
+            pickle.loads(zlib.decompress(packed)) if packed else {}
+        )
+
+    def __contains__(self, group: str) -> bool:
+        return group in self._plans
+
+    def admit(self, reading: Reading) -> Row | Refusal:
+        """Lay a reading out by the channels of its group."""
+        plan = self._plans.get(reading.group) or self._wake(reading.group)
+        self._awake.add(reading.group)
+        return plan.admit(reading.values)
+
+    def pack(self) -> bytes:
+        """Return everything decided so far; the same object while nothing has changed."""
+        taken = {group: self._plans[group].snapshot() for group in self._awake}
+        changed = {group: now for group, now in taken.items() if self._known.get(group) != now}
+        self._awake.clear()
+        if changed or not self._packed:
+            self._known |= changed
+            self._packed = zlib.compress(pickle.dumps(self._known), level=1)
+        return self._packed
+
+    def _wake(self, group: str) -> ChannelPlan:
+        own = self._settings.for_group(group).channels
+        known = self._known.get(group)
+        if known is None:
+            plan = ChannelPlan(own.names, own.grow, own.max_frame)
+        else:
+            plan = ChannelPlan.restore(
+                known, names=own.names, grow=own.grow, max_frame=own.max_frame
+            )
+        self._plans[group] = plan
+        return plan
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of a group that were laid out alike, on their way to a block."""
+
+    group: str
+    channels: tuple[str, ...]
+    settled: bool
+    packed: list[bytes] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    stamps: list[float] = field(default_factory=list)
+
+    def fit(self, row: Row) -> bool:
+        return self.settled == row.settled and self.channels == row.channels
+
+    def add(self, packed: bytes, time: float, message: Message) -> None:
+        self.packed.append(packed)
+        self.times.append(time)
+        self.offsets.append(message.offset)
+        self.stamps.append(message.timestamp)
+
+    def block(self, partition: int) -> GroupBlock:
+        values = np.frombuffer(b"".join(self.packed), dtype="<f8")
+        block = Block(
+            self.channels,
+            self.settled,
+            values.reshape(len(self.offsets), len(self.channels)),
+            np.array(self.times),
+            np.array(self.offsets, dtype=np.int64),
+        )
+        return GroupBlock(self.group, partition, block, self.stamps)
+
+
+def _message(raw: Raw) -> Message:
+    kind, stamp = raw.timestamp()
+    headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
+    return Message(
+        raw.topic() or "",
+        raw.partition() or 0,
+        raw.offset() or 0,
+        raw.key(),
+        raw.value(),
+        headers,
+        -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000,
+    )
+
+
+def _name(message: Message) -> str:
+    """Return what routes a rejected message: its key, else its partition."""
+    key = message.key
+    return key.decode(errors="replace") if key else f"partition {message.partition}"
+
+
+def _place(message: Message) -> str:
+    return f"{message.topic}/{message.partition}/{message.offset}"

@@ -1,0 +1,162 @@
+"""The source keeps its contract on the embedded broker, and what is its own besides."""
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from flows.events import Tally
+from flows.items import GroupBlock
+from flows.kafka import EmbeddedBroker, SharedConsumer, StopFlag
+from flows.settings import Settings
+from flows.source import Groups, KafkaSource, PartitionReader, Shared
+from flows.wire import Reading
+from oodl.channels import Row
+from tests.checks import source as suite
+from tests.traffic import Record, machine, send
+
+MEBIBYTE = b"x" * 900_000
+PARTITIONS = 4
+
+
+class OnEmbeddedBroker:
+    """The Kafka source on a broker that keeps 5 MiB a partition."""
+
+    def __init__(self) -> None:
+        self.broker: EmbeddedBroker | None = EmbeddedBroker("sensors.readings")
+        self.settings = Settings.model_validate({"kafka": {"bootstrap": self.broker.bootstrap}})
+        self.tally, self.flag = Tally(), StopFlag()
+        self.sent = dict.fromkeys(range(PARTITIONS), 0)
+
+    def send(self, partition: int, count: int) -> None:
+        first = self.sent[partition]
+        records = machine([f"press-{partition}"], count, first=first)
+        self.send_records(partition, records)
+
+    def send_records(self, partition: int, records: list[Record]) -> None:
+        placed = [record._replace(partition=partition) for record in records]
+        send(self.settings.kafka.bootstrap, "sensors.readings", placed)
+        self.sent[partition] += len(records)
+
+    def open(self) -> KafkaSource:
+        kafka, topics = self.settings.kafka, self.settings.topics
+        self.consumer = SharedConsumer(kafka, topic=topics.readings, group=kafka.group)
+        return KafkaSource(Shared(self.settings, self.tally, self.flag, self.consumer), PARTITIONS)
+
+    def forget(self, partition: int) -> None:
+        self.send_records(partition, [Record(b"large", MEBIBYTE)] * 8)
+
+    def lose_broker(self) -> None:
+        assert self.broker is not None
+        self.broker.close()
+
+    def stop(self) -> None:
+        self.flag.set()
+
+    def expired(self) -> int:
+        return self.tally.oddities["offset_expired"]
+
+
+@pytest.mark.parametrize("check", suite.CHECKS, ids=lambda check: check.__name__)
+def test_contract(check: Callable[[suite.SourceCase], None]) -> None:
+    check(OnEmbeddedBroker())
+
+
+def test_a_look_brings_one_block_a_group_with_its_rows_in_order() -> None:
+    case = OnEmbeddedBroker()
+    case.settings = Settings.model_validate(
+        case.settings.model_dump() | {"channels": {"names": ("a", "b")}}
+    )
+    keys = [b"a", b"b"] * 20
+    rows = [b'{"ts": 1, "values": [%d, 0]}' % row for row in range(40)]
+    case.send_records(1, list(map(Record, keys, rows)))
+    part = suite.opened(case, 1)
+
+    items = blocks_of(part, 40)
+
+    for group, parity in (("a", 0), ("b", 1)):
+        blocks = [item.block for item in items if item.group == group]
+        assert [v for block in blocks for v in block.values[:, 0]] == list(range(parity, 40, 2))
+        assert {block.channels for block in blocks} == {("a", "b")}
+
+
+def test_a_block_ends_where_the_channels_of_its_group_change() -> None:
+    case = OnEmbeddedBroker()
+    first, then = b'{"ts": 1, "values": [1, 2]}', b'{"ts": 1, "values": [1, 2, 3]}'
+    case.send_records(0, [Record(b"press-0", each) for each in (first, first, then, then, first)])
+    part = suite.opened(case, 0)
+
+    blocks = [item.block for item in blocks_of(part, 5)]
+
+    assert [len(block.channels) for block in blocks for _ in block.offsets] == [2, 2, 3, 3, 2]
+
+
+def test_the_position_committed_is_that_of_the_snapshot_before() -> None:
+    case = OnEmbeddedBroker()
+    case.send(0, 10)
+    source = case.open()
+    part = source.build_part("readings", "00000", None)
+    suite.take(part, 10)
+    part.snapshot()
+    case.send(0, 5)
+    suite.take(part, 5)
+
+    part.snapshot()
+
+    assert committed(case, 0) == 10
+    case.consumer.close()
+    assert committed(case, 0) == 15
+
+
+def test_the_lag_of_a_partition_is_measured_with_each_snapshot() -> None:
+    case = OnEmbeddedBroker()
+    case.send(0, 10)
+    part = suite.opened(case, 0)
+    suite.take(part, 10)
+
+    part.snapshot()
+
+    assert (case.tally.lag_readings[0], case.tally.lag_seconds[0]) == (0, 0.0)
+
+
+def test_what_is_known_of_the_channels_outlives_a_snapshot() -> None:
+    groups = Groups(Settings())
+    for time in range(25):
+        groups.admit(Reading("press-0", float(time), {"flow": 1.0, "speed": 2.0}))
+
+    restored = Groups(Settings(), groups.pack())
+
+    row = restored.admit(Reading("press-0", 25.0, {"speed": 2.0}))
+    assert isinstance(row, Row)
+    assert (row.channels, row.settled) == (("flow", "speed"), True)
+
+
+def test_channels_are_packed_anew_only_when_some_have_changed() -> None:
+    groups = Groups(Settings())
+    for row in range(25):
+        groups.admit(Reading("press-0", float(row), [1.0, 2.0]))
+    packed = groups.pack()
+    groups.admit(Reading("press-0", 26.0, [1.0, 2.0]))
+    assert groups.pack() is packed
+
+    groups.admit(Reading("press-0", 27.0, [1.0, 2.0, 3.0]))
+
+    assert groups.pack() != packed
+
+
+def blocks_of(part: PartitionReader, rows: int) -> list[GroupBlock]:
+    """Read until so many rows have come, all in blocks."""
+    items: list[GroupBlock] = []
+    while sum(len(item.block) for item in items) < rows:
+        for _, item in part.next_batch():
+            assert isinstance(item, GroupBlock)
+            items.append(item)
+    return items
+
+
+def committed(case: OnEmbeddedBroker, partition: int) -> int:
+    kafka = case.settings.kafka
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": kafka.group})
+    [found] = consumer.committed([TopicPartition("sensors.readings", partition)], timeout=10)
+    consumer.close()
+    return found.offset
