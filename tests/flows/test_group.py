@@ -1,0 +1,126 @@
+"""The engine's shell around a group's step: snapshots, settings that change, and large blocks."""
+
+import numpy as np
+import pytest
+
+from flows.events import Tally
+from flows.group import GroupLogic, Steps
+from flows.items import Encoded
+from flows.settings import Settings
+from flows.wire import CodeMessage, decode_codes
+from tests.checks.sink import block
+
+
+def test_a_restored_group_goes_on_as_if_nothing_had_happened() -> None:
+    straight, stopped = logic(), logic()
+    straight.on_batch([block("press-0", range(100))])
+    stopped.on_batch([block("press-0", range(100))])
+
+    restored = logic(resume=stopped.snapshot())
+
+    expected, _ = straight.on_batch([block("press-0", range(100, 200))])
+    got, _ = restored.on_batch([block("press-0", range(100, 200))])
+    assert codes(got) == codes(expected)
+    assert codes(got)[-1].version > 0
+
+
+def test_a_snapshot_is_the_same_object_until_a_block_comes() -> None:
+    group = logic()
+    group.on_batch([block("press-0", range(10))])
+    packed = group.snapshot()
+    assert group.snapshot() is packed
+
+    group.on_batch([block("press-0", range(10, 20))])
+
+    assert group.snapshot() != packed
+
+
+def test_a_restored_group_that_got_no_block_keeps_its_snapshot() -> None:
+    group = logic()
+    group.on_batch([block("press-0", range(10))])
+    packed = group.snapshot()
+
+    assert logic(resume=packed).snapshot() == packed
+
+
+def test_a_group_starts_anew_when_what_it_learned_under_has_changed() -> None:
+    tally = Tally()
+    before = logic()
+    before.on_batch([block("press-0", range(100))])
+    smaller = Settings.model_validate({"channels": {"max_frame": 100}})
+
+    changed = logic(smaller, tally, before.snapshot())
+    got, _ = changed.on_batch([block("press-0", range(100, 110))])
+
+    assert {code.version for code in codes(got)} == {0}
+    assert tally.oddities["group_restarted"] == 1
+
+
+def test_a_setting_that_acts_at_once_keeps_what_was_learned() -> None:
+    tally = Tally()
+    before = logic()
+    before.on_batch([block("press-0", range(100))])
+    looser = Settings.model_validate({"coding": {"tolerance": 0.5}})
+
+    changed = logic(looser, tally, before.snapshot())
+    got, _ = changed.on_batch([block("press-0", range(100, 110))])
+
+    assert min(code.version for code in codes(got)) > 0
+    assert max(code.error or 0.0 for code in codes(got)) > 0.1
+    assert tally.oddities["group_restarted"] == 0
+
+
+def test_codes_of_a_block_are_halved_until_each_message_is_small_enough() -> None:
+    settings = Settings.model_validate(
+        {"codes": {"layout": "block"}, "kafka": {"max_message_bytes": 4096}}
+    )
+    rows = block("press-0", range(64), channels=64)
+    rows.stamps[:] = [float(row) for row in range(64)]
+
+    [encoded], _ = logic(settings).on_batch([rows])
+
+    assert all(len(output.value or b"") <= 4096 for output in encoded.codes)
+    assert sum(output.readings for output in encoded.codes) == 64
+    assert [code.offset for code in codes([encoded])] == list(range(64))
+    firsts = np.cumsum([0, *(output.readings for output in encoded.codes)])[:-1]
+    assert [output.stamp for output in encoded.codes] == firsts.tolist()
+
+
+@pytest.mark.parametrize("layout", ["reading", "block"])
+def test_a_dictionary_is_handed_on_beside_the_codes_that_name_it(layout: str) -> None:
+    settings = Settings.model_validate({"codes": {"layout": layout}})
+
+    [encoded], _ = logic(settings).on_batch([block("press-0", range(300))])
+
+    published = {each.version.id for each in encoded.published}
+    assert {code.id for code in codes([encoded])} == published
+
+
+def test_what_a_batch_did_is_counted_by_group() -> None:
+    tally = Tally()
+    group = logic(tally=tally)
+
+    group.on_batch([block("press-0", range(40)), block("press-0", range(40, 70))])
+    packed = group.snapshot()
+
+    assert tally.readings_coded == {"press-0": 70}
+    assert tally.version["press-0"] > 0
+    assert tally.state_bytes == {"press-0": len(packed)}
+
+
+def logic(
+    settings: Settings | None = None, tally: Tally | None = None, resume: bytes | None = None
+) -> GroupLogic:
+    step = Steps(settings or Settings(), tally or Tally())(resume)
+    assert isinstance(step, GroupLogic)
+    return step
+
+
+def codes(batch: object) -> list[CodeMessage]:
+    assert isinstance(batch, list)
+    found: list[CodeMessage] = []
+    for encoded in batch:
+        assert isinstance(encoded, Encoded)
+        for output in encoded.codes:
+            found += decode_codes(output.value or b"")
+    return found
