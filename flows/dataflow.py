@@ -5,6 +5,7 @@
 afterwards, for `oodl run`.
 """
 
+import atexit
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Self, TypeGuard, cast
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
@@ -28,6 +30,7 @@ from flows.settings import Settings, load
 from flows.sink import KafkaSink, Outbox
 from flows.source import KafkaSource, Shared
 from flows.state import FORMAT
+from oodl.errors import OodlError
 
 __all__ = ["Pipeline", "assemble", "build"]
 
@@ -62,11 +65,21 @@ class Pipeline:
 
         A superseded snapshot is deleted at once: it could not be resumed from, the source's offsets
         are in the same file.
+
+        Raises
+        ------
+        OodlError
+            What ended the flow, without the engine's wrapping.
         """
         recovery = RecoveryConfig(self.folder, timedelta(0))  # type: ignore[no-untyped-call]
-        cli_main(  # type: ignore[no-untyped-call]
-            self.flow, epoch_interval=self.epoch, recovery_config=recovery
-        )
+        try:
+            cli_main(  # type: ignore[no-untyped-call]
+                self.flow, epoch_interval=self.epoch, recovery_config=recovery
+            )
+        except BytewaxRuntimeError as wrapped:
+            if isinstance(wrapped.__cause__, OodlError):
+                raise wrapped.__cause__ from None
+            raise
         self.consumer.close()
 
     def __enter__(self) -> Self:
@@ -100,7 +113,9 @@ def build(settings: Settings | Path | str, *, tally: Tally | None = None) -> Dat
     if threading.current_thread() is threading.main_thread():
         stop.install()
     read = settings if isinstance(settings, Settings) else load(Path(settings))
-    return assemble(read, tally or Tally(), stop).flow
+    pipeline = assemble(read, tally or Tally(), stop)
+    atexit.register(pipeline.held.close)
+    return pipeline.flow
 
 
 def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
@@ -120,8 +135,9 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
         events.epoch_chosen(tally, seconds=epoch)
         topic, group = settings.topics.readings, settings.kafka.group
         consumer = SharedConsumer(settings.kafka, topic=topic, group=group)
-        source = KafkaSource(Shared(settings, tally, stop, consumer), partitions)
-        sink = KafkaSink(Outbox(settings, tally, stop), agreed.sink_parts)
+        outbox = Outbox(settings, tally, stop)
+        source = KafkaSource(Shared(settings, tally, stop, consumer, outbox.hear), partitions)
+        sink = KafkaSink(outbox, agreed.sink_parts)
         flow = _connect(source, Steps(settings, tally), sink)
         stop.defer()
         held = undo.pop_all()

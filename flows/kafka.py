@@ -53,6 +53,7 @@ __all__ = [
 LINGER = 0.02  # seconds between two looks at the broker: blocks of a few rows cost 10 us a row more
 BATCH = 5000  # messages taken from librdkafka at a time
 FETCH_WAIT_MS = 50  # the embedded broker answers a fetch after that long, data or none
+ANSWER_MS = 10_000  # after which a request has failed; a frozen broker holds up our end that long
 QUEUE_LIMIT = 20_000  # messages a partition's queue holds before the partition is paused
 STATISTICS_MS = 1000  # librdkafka's figures, the only place where a frozen broker shows
 RECOMMIT_SECONDS = 3600.0  # brokers forget offsets that are not committed again (7 days by default)
@@ -172,12 +173,11 @@ class Health:
     ----------
     error : str
         The last error of the client, "" when there was none.
-    error_at, heard_at : float
-        When that was, and when the leaders of our partitions last said anything (monotonic).
+    heard_at : float
+        When the quietest leader of our partitions last said anything (monotonic).
     """
 
     error: str = ""
-    error_at: float = field(default_factory=monotonic)
     heard_at: float = field(default_factory=monotonic)
 
     @property
@@ -187,7 +187,7 @@ class Health:
 
     def failed(self, error: KafkaError) -> None:
         """Keep an error that the client recovers from by itself."""
-        self.error, self.error_at = error.str(), monotonic()
+        self.error = error.str()
 
     def measured(self, statistics: str) -> None:
         """Read librdkafka's statistics; a frozen broker shows there and nowhere else."""
@@ -285,6 +285,7 @@ class SharedConsumer:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
+                "socket.timeout.ms": ANSWER_MS,
                 "statistics.interval.ms": STATISTICS_MS,
                 "stats_cb": self.health.measured,
                 "error_cb": self.health.failed,
@@ -347,7 +348,8 @@ class SharedConsumer:
         patience = monotonic() + CLOSE_PATIENCE
         while self._unconfirmed and monotonic() < patience:
             self._consumer.poll(0.05)
-        self._consumer.close()
+        if not self._unconfirmed:  # else this waits for the answer, and so does the process's end
+            self._consumer.close()
 
     def _sort(self, raw: Raw) -> None:
         error = raw.error()

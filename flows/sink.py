@@ -151,6 +151,16 @@ class Outbox:
         """
         for output in outputs:
             self._producer.write(output)
+        self.hear()
+
+    def hear(self) -> None:
+        """Count what the broker has answered since; to be called now and then, never waits.
+
+        Raises
+        ------
+        DeliveryError
+            When an output failed.
+        """
         self._producer.serve()
         self._tell()
 
@@ -216,6 +226,8 @@ class Outbox:
             self._seconds.append(time() - output.stamp)
 
     def _tell(self) -> None:
+        if not self._confirmed:
+            return
         confirmed, self._confirmed = self._confirmed, defaultdict(int)
         seconds, self._seconds = self._seconds, []
         if codes := confirmed[self._topics.codes]:

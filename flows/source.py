@@ -22,6 +22,7 @@ SIGTERM
 
 import pickle
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import time as now
@@ -58,6 +59,8 @@ class Shared:
     stop : StopFlag
         Ends every partition once set.
     consumer : SharedConsumer
+    meanwhile : callable
+        Called at every turn, data or none: for what has to be done regularly in this process.
     owners : dict of str to int
         The partition on which each group was first seen.
     """
@@ -66,6 +69,7 @@ class Shared:
     tally: Tally
     stop: StopFlag
     consumer: SharedConsumer
+    meanwhile: Callable[[], None] = lambda: None
     owners: dict[str, int] = field(default_factory=dict)
     told: bool = False
 
@@ -138,6 +142,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         """
         if self._shared.ending():
             raise StopIteration
+        self._shared.meanwhile()
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
             events.offset_expired(self._shared.tally, expired.partition, expired.offset)
@@ -207,7 +212,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         events.broker_heard(tally, silent_seconds=self._shared.consumer.health.silent_seconds)
         behind = None if self._next is None else self._queue.lag(self._next)
         if behind is not None:
-            seconds = max(0.0, now() - self._latest) if behind and self._latest else 0.0
+            seconds = max(0.0, now() - self._latest) if behind and self._latest > 0 else 0.0
             events.lag_measured(tally, self._partition, behind, seconds)
 
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from flows.kafka import StopFlag
+from flows.kafka import DeliveryError, StopFlag
 
 __all__ = ["run"]
 
@@ -31,5 +31,9 @@ def run(*, settings: Path | None = None) -> None:
         serve(Collector(tally, chosen), chosen.metrics.address, chosen.metrics.port)
         try:
             pipeline.run()
+        except DeliveryError as failure:
+            topic, _, detail = str(failure).partition(": ")
+            events.delivery_failed(tally, topic=topic, detail=detail)
+            raise
         finally:
             events.flow_ended(tally)

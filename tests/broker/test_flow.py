@@ -15,8 +15,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from flows.dataflow import assemble
 from flows.events import Tally
-from flows.kafka import StopFlag
+from flows.kafka import DeliveryError, StopFlag
+from flows.manifest import ManifestError, lock
 from flows.settings import Settings
+from flows.sink import Outbox
 from flows.wire import CodeMessage, decode_codes, encode_codes
 from oodl.channels import ChannelPlan, Row
 from oodl.coding import Codes
@@ -116,6 +118,20 @@ def test_a_restart_goes_on_behind_the_last_reading_with_the_state_it_had(
             assert (got.version, got.atoms) == (expected.version, expected.atoms)
 
 
+def test_what_is_confirmed_is_counted_at_once_and_not_with_the_next_snapshot(
+    settings: Settings,
+) -> None:
+    seldom = settings.recovery.model_copy(update={"epoch_seconds": 600.0})
+    sent = send_readings(settings, machine(GROUPS, 20))
+
+    tally = run(
+        settings.model_copy(update={"recovery": seldom}),
+        lambda tally: tally.codes_sent == len(sent),
+    )
+
+    assert tally.end_to_end.counts.sum() == len(sent)
+
+
 def test_layout_block_writes_the_same_codes_in_fewer_messages(settings: Settings) -> None:
     blocks = settings.model_copy(
         update={"codes": settings.codes.model_copy(update={"layout": "block"})}
@@ -151,6 +167,26 @@ def test_the_group_s_positions_are_committed_where_a_clean_end_left_them(
     assert committed(settings) == {p: o + 1 for p, o in sorted(r.position for r in sent)}
 
 
+@pytest.mark.parametrize("place", ["send", "settle", "hear"])
+def test_a_failed_delivery_ends_the_flow_under_its_own_name(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def fail(*_: object) -> None:
+        told = f"failed in {place}"
+        raise DeliveryError(told)
+
+    monkeypatch.setattr(Outbox, place, fail)
+    send_readings(settings, machine(GROUPS[:1], 3))
+
+    with (
+        assemble(settings, Tally(), StopFlag()) as pipeline,
+        pytest.raises(DeliveryError, match=f"failed in {place}"),
+    ):
+        pipeline.run()
+
+    assert committed(settings) == {}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_engine_s_own_runner_takes_the_flow_and_ends_with_0_on_a_signal(
     settings: Settings, tmp_path: Path, number: signal.Signals
@@ -166,6 +202,8 @@ def test_the_engine_s_own_runner_takes_the_flow_and_ends_with_0_on_a_signal(
 
     with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as process:
         wait(lambda: len(read(settings.kafka.bootstrap, settings.topics.codes)) == len(sent))
+        with pytest.raises(ManifestError, match=f"process {process.pid} does"):
+            lock(recovery)
         process.send_signal(number)
 
     assert process.returncode == 0

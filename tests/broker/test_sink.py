@@ -17,7 +17,7 @@ from tests.traffic import Record, position_of_letter, read
 class OnEmbeddedBroker:
     """The Kafka sink on a broker of its own."""
 
-    def __init__(self, *, delivery_seconds: float = 1.0, **kafka: object) -> None:
+    def __init__(self, *, delivery_seconds: float = 3.0, **kafka: object) -> None:
         self.broker = EmbeddedBroker(*Settings().topics.model_dump().values())
         self.settings = Settings.model_validate(
             {"kafka": {"bootstrap": self.broker.bootstrap, **kafka}}

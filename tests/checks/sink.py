@@ -21,7 +21,7 @@ class SinkCase(Protocol):
     """A sink, and the broker that it writes to."""
 
     def open(self) -> SinkPart:
-        """Return a part of the sink; an output has a second to be confirmed."""
+        """Return a part of the sink; an output has a few seconds to be confirmed."""
 
     def encode(self, block: GroupBlock) -> Encoded:
         """Take a block through the group step."""

@@ -1,0 +1,135 @@
+"""``oodl run`` as a process of its own, to be ended in every way there is."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.brokers import ApacheKafka
+
+__all__ = ["PATIENCE", "Worker", "create_topics", "free_port", "wait_until", "write_settings"]
+
+PATIENCE = 60.0
+SILENCE = "oodl_broker_silent_seconds", ""
+ROOT = Path(__file__).parents[2]
+SIGTERM_CAUGHT = 1 << (signal.SIGTERM - 1)
+
+
+class Worker:
+    """A process that runs the flow; killed when the test is over and it still runs.
+
+    Its log goes to a file: what it says is read after its end.
+    """
+
+    def __init__(self, settings: Path, port: int = 0) -> None:
+        self.log_file = settings.with_suffix(".log")
+        self._port = port
+        command = [sys.executable, "-m", "flows", "run", "--settings", str(settings)]
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log)
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, and return what the process ends with."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def await_handler(self) -> None:
+        """Return when the process has its own way to end on SIGTERM (Linux tells)."""
+        status = Path(f"/proc/{self.process.pid}/status")
+
+        def caught() -> bool:
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
+            return bool(int(fields["SigCgt"], 16) & SIGTERM_CAUGHT)
+
+        wait_until(caught)
+
+    def await_metrics(self) -> None:
+        """Return when the process shows its metrics: the flow is about to run."""
+
+        def shown() -> bool:
+            try:
+                return bool(self.metrics())
+            except OSError:
+                return False
+
+        wait_until(shown)
+
+    def await_snapshot(self) -> None:
+        """Return right after a snapshot: each measures the broker's silence anew."""
+        before = self.metrics().get(SILENCE)
+        wait_until(lambda: self.metrics().get(SILENCE) != before, pause=0.01)
+
+    def metrics(self) -> dict[tuple[str, str], float]:
+        """What the process exports now, by the name of a sample and its only label's value."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics") as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return {
+            (sample.name, "".join(sample.labels.values())): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    def said(self) -> list[dict[str, object]]:
+        """The lines of its log that are events."""
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+
+def create_topics(broker: ApacheKafka, name: str, partitions: int = 6) -> dict[str, str]:
+    """Create the four topics under names of their own; messages of 3 MB may be read."""
+    roles = {
+        "readings": {"max.message.bytes": "3000000"},
+        "codes": {"message.timestamp.type": "LogAppendTime"},
+        "dictionaries": {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "compact"},
+        "dead_letters": {"message.timestamp.type": "LogAppendTime"},
+    }
+    for role, settings in roles.items():
+        broker.create_topic(f"{name}.{role}", partitions=partitions, settings=settings)
+    return {role: f"{name}.{role}" for role in roles}
+
+
+def write_settings(folder: Path, sections: Mapping[str, Mapping[str, object]]) -> Path:
+    """Write a settings file; strings and numbers are alike in JSON and TOML."""
+    lines: list[str] = []
+    for name, section in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
+    file = folder / "oodl.toml"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(done: Callable[[], bool], pause: float = 0.05) -> None:
+    """Try again and again, at most for a minute."""
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(pause)
