@@ -102,6 +102,8 @@ class Tally:
     ----------
     clock : callable
         Seconds that only rise; decides when a held warning may speak again.
+    broker_heard : float or None
+        By that clock, when the quietest broker last said anything.
     """
 
     readings_received: int = 0
@@ -122,7 +124,7 @@ class Tally:
     state_bytes: dict[str, int] = field(default_factory=dict)
     lag_readings: dict[int, int] = field(default_factory=dict)
     lag_seconds: dict[int, float] = field(default_factory=dict)
-    broker_silent: float | None = None
+    broker_heard: float | None = None
     epoch: float | None = None
     reconstruction_error: Histogram = field(default_factory=lambda: Histogram(ERROR_BOUNDS))
     end_to_end: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
@@ -130,6 +132,11 @@ class Tally:
     clock: Callable[[], float] = time.monotonic
     spoke: dict[str, float] = field(default_factory=dict)
     held: Counts = field(default_factory=_counts)
+
+    @property
+    def broker_silent(self) -> float | None:
+        """Seconds since the quietest broker was heard, as of now; it rises while nobody asks."""
+        return None if self.broker_heard is None else self.clock() - self.broker_heard
 
 
 def readings_received(tally: Tally, count: int) -> None:
@@ -220,8 +227,8 @@ def lag_measured(tally: Tally, partition: int, readings: int, seconds: float) ->
 
 
 def broker_heard(tally: Tally, *, silent_seconds: float) -> None:
-    """Show how long the quietest broker has said nothing."""
-    tally.broker_silent = silent_seconds
+    """Show since when the quietest broker has said nothing."""
+    tally.broker_heard = tally.clock() - silent_seconds
 
 
 def snapshot_taken(tally: Tally, *, seconds: float) -> None:

@@ -61,7 +61,7 @@ GROUP_GAUGES = (
 )
 COUNTERS = (
     ("oodl_readings_received", "readings_received", "Messages that came from the readings topic."),
-    ("oodl_codes_sent", "codes_sent", "Code messages that the broker confirmed."),
+    ("oodl_codes_sent", "codes_sent", "Readings whose code the broker has confirmed."),
     ("oodl_dead_letters_sent", "dead_letters_sent", "Dead letters that the broker confirmed."),
 )
 PARTITION_GAUGES = (

@@ -16,7 +16,8 @@ Counted
 Broker away
     Outputs wait, and the flow with them, until the delivery timeout; then the failure is raised by
     the next write or snapshot, the process ends, and a restart goes on from the last snapshot. What
-    the broker refuses for itself is a dead letter and stops nothing.
+    the broker refuses for itself is a dead letter and stops nothing, but for a dictionary: without
+    it the codes that follow could not be decoded.
 Offset expired
     Does not concern the sink: it reads nothing.
 SIGTERM
@@ -182,7 +183,7 @@ class Outbox:
         Raises
         ------
         DeliveryError
-            When an output failed, or the broker refuses a dead letter.
+            When an output failed, or the broker refuses a dead letter or a dictionary.
         """
         while turned_down := self._producer.flush():
             self.bury([self._reject(one) for one in turned_down])
@@ -202,12 +203,19 @@ class Outbox:
             events.snapshot_taken(self._tally, seconds=monotonic() - began)
 
     def _reject(self, one: Refused) -> Rejected:
-        """Make a refused output a dead letter, in the place of the reading that it came from."""
+        """Make a refused code a dead letter, in the place of the reading that it came from.
+
+        A dictionary cannot be one: the codes that name it could never be decoded.
+        """
         output = one.output
-        if output.topic == self._topics.dead_letters:
+        kinds = {
+            self._topics.dead_letters: "dead_letters",
+            self._topics.dictionaries: "dictionaries",
+        }
+        if kind := kinds.get(output.topic):
             msg = (
-                f"topics.dead_letters: the broker refuses a dead letter ({one.detail}); "
-                "raise the topic's max.message.bytes to kafka.max_message_bytes: `oodl topics`"
+                f"topics.{kind}: the broker refuses a message ({one.detail}); raise "
+                "kafka.max_message_bytes, and the topic's max.message.bytes to it"
             )
             raise DeliveryError(msg)
         letter = refused(self._topics.readings, output.key, output.value or b"", one.detail)

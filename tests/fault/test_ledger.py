@@ -102,10 +102,9 @@ def story(apache_kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -
     def there(role: str) -> list[Record]:
         return read(apache_kafka.address, topics[role])
 
-    def complete() -> bool:
-        done = set(codes_by_position(there("codes")))
-        done |= {position_of_letter(letter) for letter in there("dead_letters")}
-        return len(done) >= len(sent)
+    def done() -> int:
+        found = set(codes_by_position(there("codes")))
+        return len(found | {position_of_letter(letter) for letter in there("dead_letters")})
 
     with Worker(settings, port) as first:
         first.await_metrics()
@@ -119,11 +118,12 @@ def story(apache_kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -
         feed(parts[1])
         stopped = second.end(signal.SIGTERM)
     before = len(there("codes")), len(there("dead_letters"))
+    left = len(sent) + len(parts[2]) - done()
     with Worker(settings, port) as third:
         third.await_metrics()
         feed(parts[2])
-        wait_until(complete, pause=0.5)
-        wait_until(lambda: confirmed(third.metrics()) == len(parts[2]))
+        wait_until(lambda: done() == len(sent), pause=0.5)
+        wait_until(lambda: confirmed(third.metrics()) == left)
         exported = third.metrics()
         ended = third.end(signal.SIGTERM)
     letters: dict[Position, list[Record]] = {}

@@ -48,6 +48,20 @@ def test_a_dead_letter_that_is_refused_stops_the_process_with_the_remedy(
         part.snapshot()
 
 
+def test_a_dictionary_that_is_refused_stops_the_process_before_codes_that_name_it(
+    apache_kafka: ApacheKafka,
+) -> None:
+    settings = settings_of(apache_kafka, "unnamed")
+    apache_kafka.create_topic("unnamed.codes")
+    apache_kafka.create_topic("unnamed.dictionaries", settings={"max.message.bytes": "100"})
+    part = SinkPart(Outbox(settings, Tally(), StopFlag()))
+
+    with pytest.raises(DeliveryError, match=r"topics\.dictionaries: .*max\.message\.bytes"):
+        part.write_batch([encode(settings, "wide", range(8), channels=8)])
+
+    assert read(apache_kafka.address, "unnamed.codes") == []
+
+
 def settings_of(broker: ApacheKafka, name: str) -> Settings:
     topics = {
         "readings": f"{name}.readings",

@@ -187,13 +187,16 @@ def test_the_last_line_of_a_flow_has_its_totals(written: io.StringIO) -> None:
 
 
 def test_gauges_without_a_line_show_the_last_value(written: io.StringIO) -> None:
-    tally = Tally()
+    moment = 100.0
+    tally = Tally(clock=lambda: moment)
     for readings in (7, 3):
         events.lag_measured(tally, 0, readings, readings / 2)
         events.broker_heard(tally, silent_seconds=readings)
         events.codes_delivered(tally, np.array([0.01, 100.0]))
     assert (tally.lag_readings, tally.lag_seconds) == ({0: 3}, {0: 1.5})
     assert tally.broker_silent == 3
+    moment += 16
+    assert tally.broker_silent == 19
     assert tally.end_to_end.counts.sum() == 4
     assert lines(written) == []
 
