@@ -347,9 +347,14 @@ def _calmed(tally: Tally, group: str, _: Noticed) -> None:
     log.info("Group calmed. group=%(group)r", {"group": group})
 
 
+def _accepted(tally: Tally, group: str, _: Noticed) -> None:
+    tally.oddities["group_accepted"] += 1
+    log.warning("Group's new behaviour accepted as its own. group=%(group)r", {"group": group})
+
+
 def _jumped(tally: Tally, group: str, _: Noticed) -> None:
     tally.jumps[group] += 1
-    log.warning("Group jumped, its new behaviour is its own now. group=%(group)r", {"group": group})
+    log.warning("Group jumped, its dictionary is learned anew. group=%(group)r", {"group": group})
 
 
 def _mistimed(tally: Tally, group: str, noticed: Noticed) -> None:
@@ -360,6 +365,7 @@ _NOTICED: dict[str, Callable[[Tally, str, Noticed], None]] = {
     "restart": _restarted,
     "surprised": _surprised,
     "calm": _calmed,
+    "accepted": _accepted,
     "jump": _jumped,
     "clock_ahead": _mistimed,
     "late": _mistimed,

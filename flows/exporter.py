@@ -48,7 +48,7 @@ GROUP_COUNTERS = (
     ),
     ("oodl_atoms_kept", "atoms_kept", "Coefficients that were written."),
     ("oodl_versions_published", "versions_published", "Dictionaries that were published."),
-    ("oodl_jumps", "jumps", "New behaviours that were taken as the group's own."),
+    ("oodl_jumps", "jumps", "Dictionaries that were given up because they no longer fitted."),
 )
 GROUP_GAUGES = (
     ("oodl_surprise", "surprise", "Mean surprise of the last readings; above 1 is unusual."),

@@ -8,7 +8,7 @@ decides the same.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["EventClock"]
+__all__ = ["EventClock", "Ticks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,15 @@ class EventClock:
     --------
     A stamp of the year 2099 moves nothing, since no second reading confirms it.
 
-    >>> clock, ahead, late = EventClock().advance([10.0, 11.0, 4.0e9, 12.0], max_ahead=3600.0)
-    >>> clock.now, ahead
+    >>> ticks = EventClock().advance([10.0, 11.0, 4.0e9, 12.0], max_ahead=3600.0)
+    >>> ticks.clock.now, ticks.ahead
     (12.0, 1)
     """
 
     now: float | None = None
     claim: float | None = None
 
-    def advance(self, times: Iterable[float], *, max_ahead: float) -> tuple["EventClock", int, int]:
+    def advance(self, times: Iterable[float], *, max_ahead: float) -> "Ticks":
         """Read the time stamps of consecutive readings.
 
         Parameters
@@ -43,22 +43,43 @@ class EventClock:
             Seconds, in the order of the readings.
         max_ahead : float
             How far beyond the clock a stamp is believed at once, in seconds.
-
-        Returns
-        -------
-        clock : EventClock
-        ahead, late : int
-            How many stamps lay more than `max_ahead` beyond the clock, and behind it.
         """
         now, claim = self.now, self.claim
         ahead = late = 0
+        nows = []
         for time in times:
-            if now is not None and time <= now + max_ahead:
-                late += time < now - max_ahead
-                now, claim = max(now, time), None
-            elif claim is not None and abs(time - claim) <= max_ahead:
-                now, claim = max(claim, time), None
-            else:
-                ahead += now is not None
+            if claim is not None:
+                if time >= claim - max_ahead:
+                    now = claim if now is None else max(now, claim)
+                else:
+                    ahead += 1
+                claim = None
+            if now is None or time > now + max_ahead:
                 claim = time
-        return EventClock(now, claim), ahead, late
+            else:
+                late += time < now - max_ahead
+                now = max(now, time)
+            nows.append(now)
+        return Ticks(EventClock(now, claim), nows, ahead, late)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """What time stamps did to a clock.
+
+    Parameters
+    ----------
+    clock : EventClock
+        As it stands after the last one.
+    nows : list of float or None
+        What it showed after each one.
+    ahead : int
+        Stamps more than `max_ahead` beyond it that the next reading did not confirm.
+    late : int
+        Stamps more than `max_ahead` behind it.
+    """
+
+    clock: EventClock
+    nows: list[float | None]
+    ahead: int
+    late: int

@@ -4,7 +4,6 @@ A contrast is a convex function of ``Z = Y @ D``. Among orthogonal dictionaries 
 reading is fixed, so a large contrast means that few atoms carry it.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,8 +85,9 @@ class HardThreshold:
 
     Parameters
     ----------
-    level : float
-        Smallest magnitude of a code that counts, in the units of the readings, > 0.
+    level : float or ndarray of shape (N,)
+        Smallest magnitude of a code that counts, in the units of the readings, > 0; one for all
+        atoms, or one each.
 
     Raises
     ------
@@ -102,10 +102,10 @@ class HardThreshold:
     array([[2., 0.]])
     """
 
-    level: float
+    level: float | Array
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < math.inf:
+        if not np.all((np.asarray(self.level) > 0) & (np.asarray(self.level) < np.inf)):
             message = f"level: expected a positive number, got {self.level}; try the noise level"
             raise ValueFault(message)
 

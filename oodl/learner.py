@@ -1,11 +1,10 @@
 """Online orthogonal dictionary learning: a state, and a step that reads like the paper's box.
 
-Nothing of the stream is stored: what remains of the past is the tracked gradient G. A `Learner`
-holds the parts of the algorithm, `OnlineDictionary` a learner and its state.
+Nothing of the stream is stored: what remains of the past is the tracked gradient G.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +14,17 @@ from oodl.distance import orthogonality_defect
 from oodl.errors import ShapeError, ValueFault
 from oodl.oracle import Oracle, Svd
 from oodl.schedule import MEMORY, STEPPING, TRACKING, WHOLE, Schedule
-from oodl.synthetic import random_orthogonal
 
 __all__ = [
-    "DEFAULT",
     "PUBLISHED",
     "AsGiven",
     "Chunks",
     "Growing",
     "Learner",
-    "OnlineDictionary",
+    "Scheme",
     "State",
     "chunk_size",
+    "rows_of",
 ]
 
 LARGEST_DEFECT = 1e-3
@@ -108,6 +106,8 @@ class State:
         The tracked gradient, shape and type of `dictionary`.
     steps, seen : int
         Steps done and rows learned from.
+    restarts : int
+        How often the dictionary was given up; a plain learner never does.
 
     Examples
     --------
@@ -124,6 +124,27 @@ class State:
     gradient: Array
     steps: int = 0
     seen: int = 0
+    restarts: int = 0
+
+
+S = TypeVar("S", bound=State)
+
+
+class Scheme(Protocol[S]):
+    """A learner with a state of its own kind."""
+
+    @property
+    def chunks(self) -> Chunks:
+        """How rows that arrive are cut into steps."""
+        ...
+
+    def start(self, n: int, *, dtype: npt.DTypeLike = "float32", initial: Array | None = None) -> S:
+        """Return a state that has seen nothing, from the identity or an orthogonal matrix."""
+        ...
+
+    def step(self, state: S, Y: Array) -> S:
+        """Learn from one block of rows; `state` stays as it is."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +270,7 @@ class Learner:
             When `Y` holds NaN or infinity.
         """
         D, B = state.dictionary, len(Y)
-        Y = _rows("block", Y, D).astype(D.dtype, copy=False)
+        Y = rows_of("block", Y, D).astype(D.dtype, copy=False)
         if B == 0:
             return state
         rho = float(self.tracking(state.steps, state.seen, B))
@@ -271,197 +292,12 @@ class Learner:
         return self.oracle(G + self.ridge * mean_slope * D)
 
 
-DEFAULT = Learner()
-"""Whole steps, a memory by rows, growing chunks."""
-
 PUBLISHED = Learner(tracking=TRACKING, stepping=STEPPING, ridge=0.0, chunks=AsGiven())
 """The paper's parts, with rho and gamma clipped to 1; one step a call."""
 
 
-class OnlineDictionary:
-    """An orthogonal dictionary that learns from a stream of rows.
-
-    Parameters
-    ----------
-    n_features : int
-        Numbers in a row, N >= 1.
-    dtype : {"float32", "float64"}, default "float32"
-        Type of the dictionary and of what it returns.
-    seed : int or Generator, optional
-        Start from a random orthogonal matrix; default: the identity.
-    initial : Array, optional
-        Start from this orthogonal (N, N) matrix, atoms in columns.
-    learner : Learner, default Learner()
-        The parts of the algorithm.
-
-    Raises
-    ------
-    ShapeError
-        When `n_features` is below 1, or `initial` has another shape.
-    ValueFault
-        When `dtype` is another type, `initial` is not orthogonal, or comes with a `seed`.
-
-    Notes
-    -----
-    Rows are neither centred nor scaled here. Rows wait until a chunk is full, so `partial_fit`
-    may be called with one row or a million: the dictionary is the same to the bit.
-
-    References
-    ----------
-    Y. Xue, V. Lau, "Online Orthogonal Dictionary Learning Based on Frank-Wolfe Method",
-    arXiv 2103.01484, Algorithm 1.
-
-    Examples
-    --------
-    From a stream of sparse readings it finds the dictionary that made them.
-
-    >>> from oodl.distance import distance
-    >>> from oodl.synthetic import Planted, random_orthogonal
-    >>> rng = np.random.default_rng(0)
-    >>> planted = Planted(random_orthogonal(8, rng), density=0.2, snr_db=26)
-    >>> model = OnlineDictionary(8).partial_fit(planted.draw(2000, rng))
-    >>> distance(model.dictionary_, planted.dictionary) < 0.02
-    True
-
-    Coding loses nothing: the dictionary is orthogonal.
-
-    >>> Y = planted.draw(3, rng)
-    >>> bool(np.allclose(model.inverse_transform(model.transform(Y)), Y, atol=1e-5))
-    True
-    """
-
-    def __init__(
-        self,
-        n_features: int,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | np.random.Generator | None = None,
-        initial: Array | None = None,
-        learner: Learner = DEFAULT,
-    ) -> None:
-        if seed is not None and initial is not None:
-            message = "initial: expected no seed beside it, got both; drop one of them"
-            raise ValueFault(message)
-        if seed is not None:
-            initial = random_orthogonal(n_features, np.random.default_rng(seed))
-        self._learner = learner
-        self._state = learner.start(n_features, dtype=dtype, initial=initial)
-        self._waiting: Array = np.empty((0, n_features), self._state.dictionary.dtype)
-        self.n_restarts_ = 0
-
-    @classmethod
-    def published(
-        cls,
-        n_features: int,
-        *,
-        seed: int | np.random.Generator | None = None,
-        dtype: npt.DTypeLike = "float64",
-    ) -> Self:
-        """Return the algorithm of the paper: every call of `partial_fit` is one step.
-
-        Parameters
-        ----------
-        n_features, seed, dtype
-            As for the class.
-
-        Raises
-        ------
-        ShapeError, ValueFault
-            As for the class.
-
-        Examples
-        --------
-        >>> from oodl.distance import distance
-        >>> from oodl.synthetic import Planted, random_orthogonal
-        >>> rng = np.random.default_rng(0)
-        >>> planted = Planted(random_orthogonal(10, rng), density=0.3)
-        >>> model = OnlineDictionary.published(10, seed=1)
-        >>> for _ in range(1000):
-        ...     model = model.partial_fit(planted.draw(10, rng))
-        >>> distance(model.dictionary_, planted.dictionary) < 0.003
-        True
-        """
-        return cls(n_features, dtype=dtype, seed=seed, learner=PUBLISHED)
-
-    @property
-    def dictionary_(self) -> Array:
-        """Atoms in columns, shape (N, N), read-only."""
-        view = self._state.dictionary.view()
-        view.flags.writeable = False
-        return view
-
-    @property
-    def n_seen_(self) -> int:
-        """Rows given so far; fewer than a chunk of them wait to be learned from."""
-        return self._state.seen + len(self._waiting)
-
-    def partial_fit(self, Y: npt.ArrayLike) -> Self:
-        """Learn from rows, in order.
-
-        Parameters
-        ----------
-        Y : array_like
-            Finite readings, shape (B, N), B >= 0.
-
-        Raises
-        ------
-        ShapeError
-            When `Y` has another shape.
-        ValueFault
-            When a row holds NaN, infinity, or numbers too large for the type; nothing of the call
-            is learned then.
-        """
-        rows = np.concatenate([self._waiting, self._finite_rows(Y)])
-        state, done = self._state, 0
-        while size := self._learner.chunks(rows.shape[1], state.seen, len(rows) - done):
-            state = self._learner.step(state, rows[done : done + size])
-            done += size
-        self._state, self._waiting = state, rows[done:].copy()
-        return self
-
-    def transform(self, Y: npt.ArrayLike) -> Array:
-        """Return the codes ``Y @ D`` of readings, shape (B, N); a row with NaN becomes NaN.
-
-        Raises
-        ------
-        ShapeError
-            When `Y` has another shape.
-        """
-        D = self._state.dictionary
-        codes: Array = _rows("block", Y, D).astype(D.dtype, copy=False) @ D
-        return codes
-
-    def inverse_transform(self, X: npt.ArrayLike) -> Array:
-        """Return the readings ``X @ D.T`` of codes, shape (B, N).
-
-        Raises
-        ------
-        ShapeError
-            When `X` has another shape.
-        """
-        D = self._state.dictionary
-        readings: Array = _rows("codes", X, D).astype(D.dtype, copy=False) @ D.T
-        return readings
-
-    def _finite_rows(self, Y: npt.ArrayLike) -> Array:
-        """Refuse rows whose fourth power, the steepest contrast's value, is not a number."""
-        given = _rows("block", Y, self._state.dictionary)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rows = given.astype(self._state.dictionary.dtype, copy=False)
-            energy = np.einsum("ij,ij->i", rows, rows)
-            fits = np.isfinite(energy * energy)
-        if not fits.all():
-            row = int(np.argmin(fits))
-            message = (
-                f"block: expected finite numbers whose fourth power fits {rows.dtype}, got "
-                f"{np.abs(given[row]).max()} in row {row}; leave the row out or fill what is "
-                "missing, and scale large readings down"
-            )
-            raise ValueFault(message)
-        return rows
-
-
-def _rows(name: str, given: npt.ArrayLike, D: Array) -> Array:
+def rows_of(name: str, given: npt.ArrayLike, D: Array) -> Array:
+    """Return rows as an array, refused unless they have as many numbers as `D`."""
     rows = np.asarray(given)
     if rows.ndim != 2 or rows.shape[1] != len(D):
         message = (

@@ -6,16 +6,17 @@ depend on how the readings were cut into blocks, and a replay gives the same one
 """
 
 from dataclasses import dataclass, field, replace
-from math import isnan
+from math import inf, isnan
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from oodl.adaptive import Adaptive, AdaptiveState
 from oodl.clock import EventClock
 from oodl.coding import Codes, Rule, Tolerance, Version, encode, left_by_atoms
 from oodl.errors import ValueFault
-from oodl.learner import Learner, State, chunk_size
+from oodl.learner import chunk_size
 from oodl.publishing import Pricing, atoms_within
 from oodl.recent import Recent
 from oodl.scaling import CLIP, Scaling, standardise
@@ -29,6 +30,7 @@ MEMORY = 1 / 32  # weight of a reading in the mean that tells whether a group is
 LOUDEST = 8.0  # what one reading adds to that mean at most: it takes four in a row to surprise
 FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is published
 SECOND = 4  # times as many: then version 2, if it has not come before
+LONGER = 2  # times the readings that came before: so long a surprise is how the group behaves
 CALM = 0.8  # below it surprise ends; it starts above 1, and does not flicker in between
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 
@@ -72,7 +74,7 @@ class Published:
 class Noticed:
     """Something that an operator wants to know, seen `count` times in a block."""
 
-    kind: Literal["restart", "surprised", "calm", "jump", "clock_ahead", "late"]
+    kind: Literal["restart", "surprised", "calm", "accepted", "jump", "clock_ahead", "late"]
     count: int = 1
 
 
@@ -87,7 +89,7 @@ class Learned:
     ----------
     version : Version
         The published one.
-    learner : State
+    learner : AdaptiveState
         The dictionary in the making.
     scaling : Scaling
     recent : Recent
@@ -97,15 +99,18 @@ class Learned:
         Rows seen.
     saved : float
         Bytes that the learner's dictionary would have saved since the version was published.
+    restarts : int
+        How often the learner had given its dictionary up when the version was published.
     """
 
     version: Version
-    learner: State
+    learner: AdaptiveState
     scaling: Scaling
     recent: Recent
     pending: tuple[npt.NDArray[np.floating], ...] = ()
     frames: int = 0
     saved: float = 0.0
+    restarts: int = 0
 
     @property
     def waiting(self) -> int:
@@ -126,6 +131,8 @@ class GroupState:
         Exponential mean of the readings' surprise.
     surprised_since : float or None
         Event time at which it rose above 1; None again once it falls below .8.
+    surprised_at : int
+        Readings that had come by then.
     introduced : tuple of str
         Ids of the version 0 dictionaries that were sent.
     """
@@ -134,6 +141,7 @@ class GroupState:
     learned: Learned | None = None
     surprise: float = 0.0
     surprised_since: float | None = None
+    surprised_at: int = 0
     introduced: tuple[str, ...] = ()
 
     @property
@@ -160,12 +168,13 @@ class GroupCoder:
     ----------
     rule : Rule
         How many atoms a reading gets.
-    learner : Learner
+    learner : Adaptive
         The parts of the learner.
     max_ahead : float
         How far ahead of its group a time stamp is believed at once, in seconds.
     accept_after : float
-        Event time, in seconds, after which a surprised group's new behaviour is taken as its own.
+        Event time, in seconds, after which a surprised group's new behaviour is taken as its own;
+        sooner where it has lasted longer than all that came before.
 
     Examples
     --------
@@ -196,7 +205,7 @@ class GroupCoder:
     """
 
     rule: Rule = field(default_factory=Tolerance)
-    learner: Learner = field(default_factory=Learner)
+    learner: Adaptive = field(default_factory=Adaptive)
     max_ahead: float = 3600.0
     accept_after: float = 86400.0
 
@@ -225,7 +234,7 @@ class GroupCoder:
 
     def _pass_through(self, state: GroupState, block: Block, outputs: list[Output]) -> GroupState:
         """Code readings whose group has no settled channels with a version 0 of their own."""
-        state = self._tick(state, block.times, outputs)
+        state, _ = self._tick(state, block.times, outputs)
         version = Version.zero(block.channels)
         state = _introduce(state, version, int(block.offsets[0]), outputs)
         outputs += encode(version, self.rule, block.values, block.offsets, block.times)
@@ -251,8 +260,8 @@ class GroupCoder:
         values, times = block.values[rows], block.times[rows]
         coded = encode(learned.version, self.rule, values, block.offsets[rows], times)
         outputs += coded
-        state = self._tick(state, times, outputs)
-        state = self._feel(state, coded, outputs)
+        state, nows = self._tick(state, times, outputs)
+        state = self._feel(state, coded, nows, outputs)
         if learned.version.number:
             values = learned.version.standardise(values).astype(np.float32)
         learned = replace(
@@ -260,36 +269,45 @@ class GroupCoder:
         )
         state = replace(state, learned=learned)
         if learned.waiting == size:
-            state = self._learn(state)
+            state = self._learn(state, outputs)
             state = self._publish(state, int(block.offsets[last - 1]), outputs)
         return state, last
 
-    def _tick(self, state: GroupState, times: Floats, outputs: list[Output]) -> GroupState:
-        """Move the group's clock, and say which stamps did not."""
-        clock, ahead, late = state.clock.advance(times.tolist(), max_ahead=self.max_ahead)
-        if ahead:
-            outputs.append(Noticed("clock_ahead", ahead))
-        if late:
-            outputs.append(Noticed("late", late))
-        return replace(state, clock=clock)
+    def _tick(
+        self, state: GroupState, times: Floats, outputs: list[Output]
+    ) -> tuple[GroupState, list[float | None]]:
+        """Move the group's clock, say which stamps did not, and what it showed at each reading."""
+        ticks = state.clock.advance(times.tolist(), max_ahead=self.max_ahead)
+        if ticks.ahead:
+            outputs.append(Noticed("clock_ahead", ticks.ahead))
+        if ticks.late:
+            outputs.append(Noticed("late", ticks.late))
+        return replace(state, clock=ticks.clock), ticks.nows
 
-    def _feel(self, state: GroupState, coded: list[Codes], outputs: list[Output]) -> GroupState:
+    def _feel(
+        self,
+        state: GroupState,
+        coded: list[Codes],
+        nows: list[float | None],
+        outputs: list[Output],
+    ) -> GroupState:
         """Take the readings' surprise into the group's mean, and say when it starts and ends."""
-        mean, since, now = state.surprise, state.surprised_since, state.clock.now
-        for codes in coded:
-            for surprise, time in zip(codes.surprises.tolist(), codes.times.tolist(), strict=True):
-                if isnan(surprise):  # it cannot be told
-                    continue
-                mean += MEMORY * (min(surprise, LOUDEST) - mean)
-                if since is None and mean > 1:
-                    since = time if now is None else min(time, now)
-                    outputs.append(Noticed("surprised"))
-                elif since is not None and mean < CALM:
-                    since = None
-                    outputs.append(Noticed("calm"))
-        return replace(state, surprise=mean, surprised_since=since)
+        mean, since, at = state.surprise, state.surprised_since, state.surprised_at
+        surprises = [surprise for codes in coded for surprise in codes.surprises.tolist()]
+        for row, surprise in enumerate(surprises):
+            if isnan(surprise):  # it cannot be told
+                continue
+            mean += MEMORY * (min(surprise, LOUDEST) - mean)
+            if since is None and mean > 1:
+                now = nows[row]
+                since, at = inf if now is None else now, state.frames + row
+                outputs.append(Noticed("surprised"))
+            elif since is not None and mean < CALM:
+                since = None
+                outputs.append(Noticed("calm"))
+        return replace(state, surprise=mean, surprised_since=since, surprised_at=at)
 
-    def _learn(self, state: GroupState) -> GroupState:
+    def _learn(self, state: GroupState, outputs: list[Output]) -> GroupState:
         """Take a full chunk into the learner, after judging both dictionaries by it."""
         learned = _settled(state)
         version = learned.version
@@ -303,9 +321,12 @@ class GroupCoder:
             published = left_by_atoms(_clipped(rows)[0], version.dictionary, present)
             fewer = atoms_within(published, self.rule) - atoms_within(left, self.rule)
             saved = max(0.0, learned.saved + fewer * self._price(version).atom)
+        learner = self.learner.step(learned.learner, U)
+        if learner.restarts > learned.learner.restarts:
+            outputs.append(Noticed("jump"))
         learned = replace(
             learned, saved=saved, pending=(), recent=learned.recent.update(left),
-            learner=self.learner.step(learned.learner, U), scaling=learned.scaling.update(Y),
+            learner=learner, scaling=learned.scaling.update(Y),
         )  # fmt: skip
         return replace(state, learned=learned)
 
@@ -320,19 +341,26 @@ class GroupCoder:
         version = Version(
             version.number + 1, version.channels, version.window, learned.scaling.mean,
             learned.scaling.scale, learned.learner.dictionary, usual, learned.recent.limit(usual),
-            restart=version.number == 0,
+            restart=version.number == 0 or learned.learner.restarts > learned.restarts,
         )  # fmt: skip
         outputs.append(Published(version, offset))
-        state = replace(state, learned=replace(learned, version=version, saved=0.0))
+        learned = replace(learned, version=version, saved=0.0, restarts=learned.learner.restarts)
+        state = replace(state, learned=learned)
         if not accepted:
             return state
-        outputs.append(Noticed("jump"))
+        outputs.append(Noticed("accepted"))
         return replace(state, surprise=0.0, surprised_since=None)
 
     def _accepted(self, state: GroupState) -> bool:
-        """Whether the group has been surprised for so long that this is how it behaves now."""
+        """Whether the group has been surprised for so long that this is how it behaves now.
+
+        For `accept_after`, or for longer than all that was known of it: a young group's limit rests
+        on few readings, and would otherwise hold a whole day against it.
+        """
         now, since = state.clock.now, state.surprised_since
-        return now is not None and since is not None and now - since >= self.accept_after
+        if since is None or now is None:
+            return False
+        return now - since >= self.accept_after or state.frames >= LONGER * state.surprised_at
 
     def _price(self, version: Version) -> Pricing:
         return Pricing.json(version.channels, version.window)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from oodl.contrast import Array
+from oodl.dictionary import OnlineDictionary
 from oodl.distance import orthogonality_defect
 from oodl.errors import OodlError
-from oodl.learner import Learner, OnlineDictionary, State
+from oodl.learner import Learner, Scheme, State
 from oodl.schedule import WHOLE
 from oodl.synthetic import Planted, random_orthogonal
 
@@ -30,13 +31,13 @@ def after(model: OnlineDictionary, stream: list[Array]) -> OnlineDictionary:
     return model
 
 
-def check_same_stream_gives_same_bits(learner: Learner) -> None:
+def check_same_stream_gives_same_bits(learner: Scheme[Any]) -> None:
     one = after(OnlineDictionary(N, learner=learner), calls())
     two = after(OnlineDictionary(N, learner=learner), calls())
     np.testing.assert_array_equal(one.dictionary_, two.dictionary_)
 
 
-def check_snapshot_and_restore_change_nothing(learner: Learner) -> None:
+def check_snapshot_and_restore_change_nothing(learner: Scheme[Any]) -> None:
     stream = calls()
     straight = after(OnlineDictionary(N, learner=learner), stream)
 
@@ -47,7 +48,7 @@ def check_snapshot_and_restore_change_nothing(learner: Learner) -> None:
     assert restored.n_seen_ == straight.n_seen_
 
 
-def check_a_refused_block_leaves_the_state_as_it_was(learner: Learner) -> None:
+def check_a_refused_block_leaves_the_state_as_it_was(learner: Scheme[Any]) -> None:
     stream = calls()
     straight = after(OnlineDictionary(N, learner=learner), stream)
     disturbed = after(OnlineDictionary(N, learner=learner), stream[:5])
@@ -61,24 +62,23 @@ def check_a_refused_block_leaves_the_state_as_it_was(learner: Learner) -> None:
     assert disturbed.n_seen_ == straight.n_seen_
 
 
-def check_a_step_refuses_a_bad_block(learner: Learner) -> None:
+def check_a_step_refuses_a_bad_block(learner: Scheme[Any]) -> None:
     state = learner.start(N)
     for bad in (np.ones((3, N + 1)), np.ones(N), np.full((3, N), np.nan)):
         with pytest.raises(OodlError):
             learner.step(state, bad)
 
 
-def check_the_state_does_not_grow(learner: Learner) -> None:
+def check_the_state_does_not_grow(learner: Scheme[Any]) -> None:
     model = OnlineDictionary(N, learner=learner)
-    start = len(pickle.dumps(model))
     waiting = 2 * N * N * 4
 
     sizes = [len(pickle.dumps(model.partial_fit(Y))) for Y in calls(count=100)]
 
-    assert max(sizes) <= start + waiting + 64
+    assert max(sizes[50:]) <= max(sizes[:50]) + waiting + 64
 
 
-def check_a_step_writes_nothing_into_its_arguments(learner: Learner) -> None:
+def check_a_step_writes_nothing_into_its_arguments(learner: Scheme[Any]) -> None:
     state, Y = settled(learner), calls(count=1)[0]
     before = [array.copy() for array in (state.dictionary, state.gradient, Y)]
 
@@ -88,12 +88,12 @@ def check_a_step_writes_nothing_into_its_arguments(learner: Learner) -> None:
         np.testing.assert_array_equal(array, copy)
 
 
-def check_no_rows_leave_the_state_as_it_was(learner: Learner) -> None:
+def check_no_rows_leave_the_state_as_it_was(learner: Scheme[Any]) -> None:
     state = settled(learner)
     assert learner.step(state, np.empty((0, N))) is state
 
 
-def check_rows_of_zeros_say_nothing_about_atoms(learner: Learner) -> None:
+def check_rows_of_zeros_say_nothing_about_atoms(learner: Scheme[Any]) -> None:
     state = learner.start(N, initial=random_orthogonal(N, np.random.default_rng(5)))
     start = state.dictionary
 
@@ -104,7 +104,7 @@ def check_rows_of_zeros_say_nothing_about_atoms(learner: Learner) -> None:
     assert state.seen == 12
 
 
-def check_type_is_kept_and_the_dictionary_orthogonal(learner: Learner) -> None:
+def check_type_is_kept_and_the_dictionary_orthogonal(learner: Scheme[Any]) -> None:
     for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
         state = learner.start(N, dtype=dtype)
         for Y in calls():
@@ -113,7 +113,7 @@ def check_type_is_kept_and_the_dictionary_orthogonal(learner: Learner) -> None:
             assert orthogonality_defect(state.dictionary) <= tolerance
 
 
-def check_turning_the_readings_turns_the_dictionary(learner: Learner) -> None:
+def check_turning_the_readings_turns_the_dictionary(learner: Scheme[Any]) -> None:
     Q = random_orthogonal(N, np.random.default_rng(6))
     plain = learner.start(N, dtype="float64")
     turned = learner.start(N, dtype="float64", initial=Q)
@@ -146,14 +146,14 @@ def bad_blocks() -> list[Any]:
     return [*holes, np.ones((3, N + 1)), np.ones(N), np.full((1, N), "1.0"), [[None] * N]]
 
 
-def settled(learner: Learner) -> State:
-    state = learner.start(N)
+def settled(learner: Scheme[Any]) -> State:
+    state: State = learner.start(N)
     for Y in calls():
         state = learner.step(state, Y)
     return state
 
 
-CHECKS: list[Callable[[Learner], None]] = [
+CHECKS: list[Callable[[Scheme[Any]], None]] = [
     check_same_stream_gives_same_bits,
     check_snapshot_and_restore_change_nothing,
     check_a_refused_block_leaves_the_state_as_it_was,
@@ -164,5 +164,8 @@ CHECKS: list[Callable[[Learner], None]] = [
     check_rows_of_zeros_say_nothing_about_atoms,
     check_type_is_kept_and_the_dictionary_orthogonal,
     check_turning_the_readings_turns_the_dictionary,
+]
+
+ONE_CONTRAST: list[Callable[[Learner], None]] = [
     check_a_whole_step_never_lowers_the_contrast_of_its_block,
 ]

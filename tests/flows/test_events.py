@@ -118,18 +118,20 @@ def test_every_notice_of_a_step_is_counted_and_logged(written: io.StringIO) -> N
     tally = Tally()
     group = "press\n7\x00\u2028"
     # when they are said
-    for kind in ("restart", "surprised", "calm", "jump", "clock_ahead", "late"):
+    for kind in ("restart", "surprised", "calm", "accepted", "jump", "clock_ahead", "late"):
         events.group_noticed(tally, group=group, noticed=Noticed(kind, 2))
     # then each has a count and a line
     assert tally.oddities == {
-        "group_restarted": 1, "group_surprised": 1, "group_calmed": 1, "clock_ahead": 2, "late": 2,
+        "group_restarted": 1, "group_surprised": 1, "group_calmed": 1, "group_accepted": 1,
+        "clock_ahead": 2, "late": 2,
     }  # fmt: skip
     assert tally.jumps == {group: 1}
     assert [line["message"] for line in lines(written)] == [
         r"Group restarted. group='press\n7\x00\u2028'",
         r"Group surprised. group='press\n7\x00\u2028'",
         r"Group calmed. group='press\n7\x00\u2028'",
-        r"Group jumped, its new behaviour is its own now. group='press\n7\x00\u2028'",
+        r"Group's new behaviour accepted as its own. group='press\n7\x00\u2028'",
+        r"Group jumped, its dictionary is learned anew. group='press\n7\x00\u2028'",
         r"Oddity seen. kind=clock_ahead count=2 detail='press\n7\x00\u2028' held_back=0",
     ]
 

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oodl.adaptive import Adaptive
 from oodl.contrast import L3, L4, Array, Contrast, HardThreshold
+from oodl.dictionary import OnlineDictionary
 from oodl.distance import distance, orthogonality_defect
 from oodl.errors import ShapeError, ValueFault
 from oodl.learner import (
-    DEFAULT,
     PUBLISHED,
     AsGiven,
     Chunks,
     Growing,
     Learner,
-    OnlineDictionary,
+    Scheme,
     chunk_size,
 )
 from oodl.oracle import Svd
@@ -26,8 +27,10 @@ from oodl.synthetic import Planted, random_orthogonal
 from tests.checks import learner as suite
 from tests.checks.contrast import blocks, finite_differences
 
-CASES = [
+DEFAULT = Adaptive()
+CASES: list[Scheme[Any]] = [
     DEFAULT,
+    Learner(),
     PUBLISHED,
     Learner(contrast=L4()),
     Learner(contrast=HardThreshold(level=0.3), stepping=Constant(0.5)),
@@ -35,8 +38,18 @@ CASES = [
 
 
 @pytest.mark.parametrize("check", suite.CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", CASES, ids=["default", "published", "l4", "hard-threshold"])
-def test_contract(case: Learner, check: Callable[[Learner], None]) -> None:
+@pytest.mark.parametrize("case", CASES, ids=["default", "l3", "published", "l4", "hard-threshold"])
+def test_contract(case: Scheme[Any], check: Callable[[Scheme[Any]], None]) -> None:
+    check(case)
+
+
+@pytest.mark.parametrize("check", suite.ONE_CONTRAST, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if isinstance(case, Learner)],
+    ids=["l3", "published", "l4", "hard-threshold"],
+)
+def test_contract_of_one_contrast(case: Learner, check: Callable[[Learner], None]) -> None:
     check(case)
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from oodl import oracle
-from oodl.oracle import Oracle, Svd
+from oodl.oracle import Oracle, Svd, WarmStart
 from tests.checks import oracle as suite
 
-CASES: list[Oracle] = [Svd()]
+CASES: list[Oracle] = [Svd(), WarmStart()]
 
 
 @pytest.mark.parametrize("check", suite.CHECKS, ids=lambda check: check.__name__)
@@ -36,3 +36,24 @@ def test_the_polar_factor_of_a_turn_by_hand() -> None:
     turn = np.array([[c, -s], [s, c]])
     # then only the turn is left
     np.testing.assert_allclose(Svd()(turn * np.array([2.0, 5.0])), turn, atol=1e-12)
+
+
+class Refusing:
+    """An oracle that must not be asked."""
+
+    def __call__(self, G: np.ndarray) -> np.ndarray:
+        raise AssertionError(G)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-10)])
+def test_a_settled_gradient_needs_no_decomposition(
+    dtype: type[np.floating], tolerance: float
+) -> None:
+    rng = np.random.default_rng(3)
+    G = (np.diag(rng.uniform(1, 3, 64)) + 0.01 * rng.standard_normal((64, 64))).astype(dtype)
+    np.testing.assert_allclose(WarmStart(exact=Refusing())(G), Svd()(G), atol=tolerance)
+
+
+def test_a_gradient_far_from_settled_is_decomposed() -> None:
+    G = np.random.default_rng(4).standard_normal((16, 16))
+    np.testing.assert_array_equal(WarmStart()(G), Svd()(G))

@@ -1,0 +1,133 @@
+"""The default learner: what it finds, when it sharpens, and when it starts anew."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from oodl.adaptive import Adaptive, AdaptiveState
+from oodl.distance import distance, orthogonality_defect
+from oodl.learner import chunk_size
+from oodl.synthetic import Planted, random_orthogonal
+
+LEARNER = Adaptive()
+Rows = npt.NDArray[np.floating]
+
+
+def planted(n: int, density: float, seed: int, snr_db: float = 20.0) -> Planted:
+    return Planted(random_orthogonal(n, np.random.default_rng(seed)), density, snr_db)
+
+
+def learn(
+    state: AdaptiveState, draw: Callable[[int], Rows], rows: int, learner: Adaptive = LEARNER
+) -> AdaptiveState:
+    """Feed so many rows, in the learner's chunks."""
+    end = state.seen + rows
+    while state.seen < end:
+        state = learner.step(state, draw(chunk_size(len(state.dictionary), state.seen)))
+    return state
+
+
+def drawing(source: Planted, seed: int) -> Callable[[int], Rows]:
+    rng = np.random.default_rng(seed)
+    return lambda rows: source.draw(rows, rng)
+
+
+@pytest.mark.parametrize(
+    ("n", "density", "at_100", "at_300"),
+    [(64, 0.1, 5e-4, 1e-4), (64, 0.3, 1.0, 3e-4), (16, 0.1, 1.0, 1.5e-4), (16, 0.3, 1.0, 1.5e-4)],
+)
+@pytest.mark.parametrize("seed", [101, 102])
+def test_it_comes_as_near_as_all_rows_at_once_would(
+    n: int, density: float, at_100: float, at_300: float, seed: int
+) -> None:
+    source = planted(n, density, seed)
+    draw = drawing(source, seed)
+    state = learn(LEARNER.start(n), draw, 100 * n)
+    assert distance(state.dictionary, source.dictionary) <= at_100
+    state = learn(state, draw, 200 * n)
+    assert distance(state.dictionary, source.dictionary) <= at_300
+    assert orthogonality_defect(state.dictionary) <= 1e-5
+
+
+def test_rarely_active_atoms_are_found_all_the_same() -> None:
+    """In the median: about one stream in fifty keeps a pair of atoms mixed, .001 to .02 away."""
+    errors = []
+    for seed in range(101, 110):
+        source = planted(16, 0.05, seed)
+        state = learn(LEARNER.start(16), drawing(source, seed), 300 * 16)
+        errors.append(distance(state.dictionary, source.dictionary))
+    assert np.median(errors) <= 1.5e-4
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-9), ("float32", 2e-6)])
+def test_without_noise_the_error_falls_to_that_of_the_numbers(dtype: str, most: float) -> None:
+    source = planted(64, 0.1, 103, np.inf)
+    state = learn(LEARNER.start(64, dtype=dtype), drawing(source, 103), 300 * 64)
+    assert distance(state.dictionary, source.dictionary) <= most
+
+
+def test_gaussian_readings_never_pass_for_sparse_ones() -> None:
+    rng = np.random.default_rng(104)
+    state = learn(LEARNER.start(8), lambda rows: rng.standard_normal((rows, 8)), 400 * 8)
+    assert state.sharp is None
+    assert state.restarts == 0
+
+
+@pytest.mark.parametrize(("n", "within"), [(64, 180), (16, 300)])
+def test_after_a_jump_it_is_back_soon(n: int, within: int) -> None:
+    before, after = planted(n, 0.1, 105), planted(n, 0.1, 106)
+    state = learn(LEARNER.start(n), drawing(before, 105), 200 * n)
+    old = distance(state.dictionary, before.dictionary)
+    state = learn(state, drawing(after, 106), within * n)
+    assert (state.restarts, state.why) == (1, "jump")
+    assert distance(state.dictionary, after.dictionary) <= 2 * old
+
+
+def test_a_few_mixed_atoms_are_noticed() -> None:
+    before = planted(64, 0.1, 107)
+    mixing = np.eye(64)
+    mixing[:4, :4] = random_orthogonal(4, np.random.default_rng(108))
+    after = Planted(before.dictionary @ mixing, 0.1, 20.0)
+    state = learn(LEARNER.start(64), drawing(before, 107), 200 * 64)
+    state = learn(state, drawing(after, 108), 160 * 64)
+    assert (state.restarts, state.why) == (1, "mixed")
+    assert distance(state.dictionary, after.dictionary) < 5e-4
+
+
+@pytest.mark.parametrize("n", [16, 64])
+@pytest.mark.parametrize("seed", [109, 110])
+def test_steady_rows_louder_noise_and_another_gain_cause_no_restart(n: int, seed: int) -> None:
+    source = planted(n, 0.1, seed)
+    draw, rng = drawing(source, seed), np.random.default_rng(seed)
+    state = learn(LEARNER.start(n), draw, 500 * n)
+    assert state.restarts == 0
+    state = learn(state, lambda k: draw(k) + 0.05 * rng.standard_normal((k, n)), 100 * n)
+    assert state.restarts == 0
+    state = learn(state, lambda k: 3 * draw(k), 100 * n)
+    assert state.restarts == 0
+    assert state.sharp is not None
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-30])
+def test_constant_channels_do_not_disturb_the_others(level: float) -> None:
+    source = planted(16, 0.1, 111)
+    draw = drawing(source, 111)
+
+    def with_constants(rows: int) -> Rows:
+        return np.hstack([draw(rows), np.full((rows, 8), level)])
+
+    state = learn(LEARNER.start(24), with_constants, 400 * 16)
+    found = state.dictionary[:16, :16]
+    assert state.restarts == 0
+    assert distance(found, source.dictionary) < 1e-3
+    assert np.allclose(state.dictionary[16:, 16:], np.eye(8), atol=1e-5)
+
+
+def test_rows_of_zeros_after_others_raise_nothing_and_break_nothing() -> None:
+    source = planted(16, 0.1, 112)
+    state = learn(LEARNER.start(16), drawing(source, 112), 100 * 16)
+    state = learn(state, lambda rows: np.zeros((rows, 16)), 50 * 16)
+    assert np.isfinite(state.dictionary).all()
+    assert orthogonality_defect(state.dictionary) <= 1e-5
