@@ -30,7 +30,7 @@ MEMORY = 1 / 32  # weight of a reading in the mean that tells whether a group is
 LOUDEST = 8.0  # what one reading adds to that mean at most: it takes four in a row to surprise
 FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is published
 SECOND = 4  # times as many: then version 2, if it has not come before
-LONGER = 2  # times the readings that came before: so long a surprise is how the group behaves
+LASTING = 1024  # readings that a surprise lasts at least before it is how the group behaves
 CALM = 0.8  # below it surprise ends; it starts above 1, and does not flicker in between
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 
@@ -174,7 +174,7 @@ class GroupCoder:
         How far ahead of its group a time stamp is believed at once, in seconds.
     accept_after : float
         Event time, in seconds, after which a surprised group's new behaviour is taken as its own;
-        sooner where it has lasted longer than all that came before.
+        sooner where it has lasted longer than all that came before, and 1,024 readings.
 
     Examples
     --------
@@ -354,13 +354,14 @@ class GroupCoder:
     def _accepted(self, state: GroupState) -> bool:
         """Whether the group has been surprised for so long that this is how it behaves now.
 
-        For `accept_after`, or for longer than all that was known of it: a young group's limit rests
-        on few readings, and would otherwise hold a whole day against it.
+        For `accept_after`, or for longer than all that came before: a young group's limit rests on
+        few readings, and would otherwise be held against it for a whole day.
         """
         now, since = state.clock.now, state.surprised_since
         if since is None or now is None:
             return False
-        return now - since >= self.accept_after or state.frames >= LONGER * state.surprised_at
+        lasted = state.frames - state.surprised_at
+        return now - since >= self.accept_after or lasted >= max(state.surprised_at, LASTING)
 
     def _price(self, version: Version) -> Pricing:
         return Pricing.json(version.channels, version.window)
