@@ -1,6 +1,7 @@
 """The command line: one entry a command, each loaded only when it is called."""
 
 import sys
+from typing import NoReturn
 
 from cyclopts import App
 from rich.console import Console
@@ -29,10 +30,18 @@ for command, place in {
 
 
 def main() -> None:
-    """Run a command; a problem that has a name is told in one line and ends with 1."""
+    """Run a command; a problem that has a name or a path is told in one line and ends with 1."""
     try:
         app()
     except OodlError as problem:
-        told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        told.print(f"oodl: {problem}")
-        sys.exit(1)
+        _end(str(problem))
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        _end(f"{problem.filename}: {problem.strerror}; name another path, or mend that one")
+
+
+def _end(told: str) -> NoReturn:
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"oodl: {told}")
+    sys.exit(1)

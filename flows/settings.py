@@ -30,7 +30,12 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from oodl.coding import Atoms, Tolerance
 from oodl.errors import OodlError
@@ -51,6 +56,7 @@ __all__ = [
 ]
 
 PREFIX, DELIMITER = "OODL_", "__"
+RIVALS = {"tolerance": "atoms", "atoms": "tolerance"}  # a coding rule, and the one it replaces
 LARGEST_FRAME = 256  # numbers; a dictionary has the square of it
 
 live = partial(Field, json_schema_extra={"mark": "live"})
@@ -278,14 +284,15 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  (pydantic passes it by name)
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (pydantic passes it by name)
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Rank the environment above what the file says."""
-        return env_settings, init_settings
+        given = _without_rivals(init_settings(), env_settings())
+        return env_settings, InitSettingsSource(settings_cls, given)
 
     @model_validator(mode="after")
     def _merge(self) -> Self:
@@ -326,7 +333,7 @@ def load(path: Path | None = None) -> Settings:
     """
     values = {} if path is None else _read(path)
     place = "settings" if path is None else path.name
-    problems = [_unknown_section(name) for name in _strangers()]
+    problems = [_unknown_variable(name) for name in _strangers()]
     try:
         settings = Settings(**values)
     except ValidationError as invalid:
@@ -357,11 +364,24 @@ def _merged(whole: GroupSettings, own: GroupSettings) -> GroupSettings:
 
 
 def _over(whole: BaseModel, own: BaseModel) -> dict[str, Any]:
-    values = whole.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True)
-    for name, rival in (("tolerance", "atoms"), ("atoms", "tolerance")):
-        if name in own.model_fields_set:
-            values.pop(rival, None)
-    return values
+    above = own.model_dump(exclude_unset=True)
+    return _without_rivals(whole.model_dump(exclude_unset=True), above) | above
+
+
+def _without_rivals(values: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the coding rules, at any depth, that `above` has the rival of.
+
+    >>> _without_rivals({"coding": {"tolerance": 0.2, "window": 1}}, {"coding": {"atoms": 3}})
+    {'coding': {'window': 1}}
+    """
+    kept = {}
+    for name, value in values.items():
+        inner = above.get(name)
+        if isinstance(value, dict):
+            kept[name] = _without_rivals(value, inner) if isinstance(inner, dict) else value
+        elif RIVALS.get(name) not in above:
+            kept[name] = value
+    return kept
 
 
 def _learned(group: GroupSettings) -> Iterator[tuple[str, object]]:
@@ -456,11 +476,17 @@ def _strangers() -> list[str]:
         name
         for name in os.environ
         if name.upper().startswith(PREFIX)
-        and DELIMITER in name
         and name[len(PREFIX) :].split(DELIMITER)[0].lower() not in Settings.model_fields
     )
 
 
-def _unknown_section(name: str) -> str:
-    section = name[len(PREFIX) :].split(DELIMITER)[0].lower()
-    return f"environment: {name}: unknown section; {_nearest((section,))}"
+def _unknown_variable(name: str) -> str:
+    known = [
+        PREFIX + DELIMITER.join((section, key)).upper()
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for key in field.annotation.model_fields
+    ]
+    near = get_close_matches(name.upper(), known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"unset it; ours are like {known[0]}"
+    return f"environment: {name}: unknown variable; {remedy}"

@@ -1,9 +1,12 @@
 """``oodl decode``: codes back to readings, from files or from a broker."""
 
+import gzip
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +22,7 @@ from oodl.errors import MissingVersionError, OodlError, ValueFault
 
 __all__ = ["decode"]
 
+GZIP = b"\x1f\x8b"
 NAMED = 3  # missing dictionaries that are named
 
 
@@ -38,14 +42,15 @@ def decode(
     """Rebuild readings from codes, as a CSV file: group, time, partition, offset, then channels.
 
     A code is decoded with the dictionary it names or not at all; then the exit code is not 0.
-    Repeats are told by their position and left out.
+    Repeats are told by their position and left out. Until all is decoded, and after a failure, the
+    rows stand beside the file that is asked for, with ".part" after its name.
 
     Parameters
     ----------
     codes
-        File of codes, one JSON message a line.
+        File of codes, one JSON message a line; .gz is read as it is.
     dictionaries
-        File of dictionaries, one JSON message a line.
+        File of dictionaries, likewise.
     out
         CSV file to write; by default standard output.
     follow
@@ -58,22 +63,61 @@ def decode(
     if follow == (codes is not None or dictionaries is not None):
         msg = "decode: expected --codes and --dictionaries, or --follow, got {}; name one way"
         raise ValueFault(msg.format("both" if follow else "neither"))
+    if not follow and (until_end or settings is not None):
+        given = "--until-end" if until_end else "--settings"
+        msg = f"decode: {given}: expected --follow with it, got files; leave it out"
+        raise ValueFault(msg)
+    files = [] if follow else [_file("dictionaries", dictionaries), _file("codes", codes)]
+    _check_own(out, files if settings is None else [settings])
     with _opened(out) as file:
         rebuilder = Rebuilder(file)
         if follow:
             _follow(rebuilder, file, load(settings), until_end=until_end)
         else:
-            _decode_files(rebuilder, codes, dictionaries)
+            _decode_files(rebuilder, *files)
     _tell(rebuilder.outcome, out)
 
 
+def _file(thing: str, path: Path | None) -> Path:
+    if path is None or not path.is_file():
+        got = "no name" if path is None else f"no file {path}"
+        msg = f"{thing}: expected a file of JSON lines, got {got}; `oodl try` writes one"
+        raise MissingFileError(msg)
+    return path
+
+
+def _check_own(out: Path | None, read: Iterable[Path]) -> None:
+    for path in read:
+        if out is not None and out.exists() and path.exists() and out.samefile(path):
+            msg = f"--out: expected a file of its own, got {out}, which is read; name another"
+            raise ValueFault(msg)
+
+
+def _opened(out: Path | None) -> AbstractContextManager[IO[str]]:
+    if out is None:
+        return _standard_output()
+    if out.exists() and not out.is_file():  # a pipe or a device, which holds nothing to be kept
+        return out.open("w", encoding="utf-8", newline="")
+    return _complete(out.resolve())
+
+
 @contextmanager
-def _opened(out: Path | None) -> Iterator[IO[str]]:
-    """Open what is written; whoever reads standard output may stop reading."""
-    if out is not None:
-        with out.open("w", encoding="utf-8", newline="") as file:
+def _complete(out: Path) -> Iterator[IO[str]]:
+    """Open a file that takes its name when it is complete; one without a row is no remainder."""
+    part = out.with_name(f"{out.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        try:
             yield file
-        return
+        except BaseException:
+            if not file.tell():
+                part.unlink()
+            raise
+    part.replace(out)
+
+
+@contextmanager
+def _standard_output() -> Iterator[IO[str]]:
+    """Whoever reads standard output may stop reading."""
     try:
         yield sys.stdout
         sys.stdout.flush()
@@ -81,24 +125,36 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _decode_files(rebuilder: Rebuilder, codes: Path | None, dictionaries: Path | None) -> None:
-    for place, line in _lines("dictionaries", dictionaries):
+def _decode_files(rebuilder: Rebuilder, dictionaries: Path, codes: Path) -> None:
+    for place, line in _lines(dictionaries):
         rebuilder.dictionary(line, place)
-    for place, line in _lines("codes", codes):
+    for place, line in _lines(codes):
         for code in rebuilder.codes(line, place):
             rebuilder.write(code, place)
 
 
-def _lines(thing: str, path: Path | None) -> Iterator[tuple[str, bytes]]:
-    """Each line that is not empty, and where it stands."""
-    if path is None or not path.is_file():
-        got = "no name" if path is None else f"no file {path}"
-        msg = f"{thing}: expected a file of JSON lines, got {got}; `oodl try` writes one"
-        raise MissingFileError(msg)
+def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Each line that is not empty, and where it stands.
+
+    Raises
+    ------
+    WireError
+        If the file is packed and broken.
+    """
+    try:
+        with _unpacked(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield f"{path}, line {number}", line
+    except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+        msg = f"{path}: expected a whole gzip file, got: {problem}; pack it anew"
+        raise WireError(msg) from problem
+
+
+def _unpacked(path: Path) -> BufferedIOBase:
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield f"{path}, line {number}", line
+        packed = file.read(len(GZIP)) == GZIP
+    return gzip.open(path) if packed else path.open("rb")
 
 
 def _follow(rebuilder: Rebuilder, file: IO[str], settings: Settings, *, until_end: bool) -> None:

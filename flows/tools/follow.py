@@ -26,7 +26,9 @@ class Follower:
     """Reads both topics from their beginning and hands codes on when their dictionary is there.
 
     A dictionary is confirmed before the first code that names it is sent, but comes from another
-    topic: a code waits for it, and all that follow with it, at most `patience` seconds once.
+    topic: for a code without one that topic is read to where it ends now. Where topics are mirrored
+    it may come later still: without an end to reach, a code waits for it, and all that follow with
+    it, at most `patience` seconds once.
 
     Parameters
     ----------
@@ -72,29 +74,35 @@ class Follower:
         The end is where the topic of codes ends at the start.
         """
         ends = self._codes.ends() if until_end else None
-        present = self._dictionaries.ends()
-        while not self._dictionaries.reached(present):
-            self._poll_dictionaries()
+        patience = 0.0 if until_end else self._patience
+        self._read_dictionaries()
         while ends is None or not self._codes.reached(ends):
             messages = list(self._codes.poll())
             for place, value in messages:
-                self._take(place, value)
+                self._take(place, value, patience)
             yield len(messages)
 
-    def _take(self, place: str, value: bytes) -> None:
+    def _take(self, place: str, value: bytes, patience: float) -> None:
         for code in self._rebuilder.codes(value, place):
-            self._await(code)
+            self._await(code, patience)
             self._rebuilder.write(code, place)
 
-    def _await(self, code: CodeMessage) -> None:
+    def _await(self, code: CodeMessage, patience: float) -> None:
         name = code.group, code.id
         if self._rebuilder.knows(code) or name in self._given_up:
             return
-        until = time.monotonic() + self._patience
+        self._read_dictionaries()
+        until = time.monotonic() + patience
         while not self._rebuilder.knows(code) and time.monotonic() < until:
             self._poll_dictionaries()
         if not self._rebuilder.knows(code):
             self._given_up.add(name)
+
+    def _read_dictionaries(self) -> None:
+        """Read all dictionaries that are there now."""
+        present = self._dictionaries.ends()
+        while not self._dictionaries.reached(present):
+            self._poll_dictionaries()
 
     def _poll_dictionaries(self) -> None:
         for place, value in self._dictionaries.poll():

@@ -170,7 +170,7 @@ class GroupRun:
             account.versions += output.version.number > 0
             line = encode_dictionary(self.name, PARTITION, output)
             account.dictionary_bytes += files.dictionary(line)
-        elif output.kind == "jump":
+        elif output.kind == "accepted":
             account.mean = 0.0
 
 
@@ -296,7 +296,7 @@ def _columns_told(table: Table) -> Text:
 def _grid(table: Table, accounts: dict[str, Account]) -> Grid:
     """A line a group; of many groups those that were most surprised."""
     grid = Grid(box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=0)
-    grid.add_column("group", no_wrap=True, overflow="ellipsis", max_width=28)
+    grid.add_column("group", max_width=28)  # the only one that gives way: the rest is not wrapped
     for name in ("readings", "versions", "density", "error"):
         grid.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     grid.add_column("surprise", no_wrap=True, min_width=10)
@@ -308,7 +308,8 @@ def _grid(table: Table, accounts: dict[str, Account]) -> Grid:
         account = accounts[name]
         error = "exact" if account.error is None else f"{account.error:.3f}"
         grid.add_row(
-            name, f"{account.readings:,}", str(account.versions), f"{account.density:.2f}", error,
+            Text(name, no_wrap=True, overflow="ellipsis"),
+            f"{account.readings:,}", str(account.versions), f"{account.density:.2f}", error,
             _spark(account.surprise), _highest_told(table, account),
         )  # fmt: skip
     if len(accounts) > len(shown):

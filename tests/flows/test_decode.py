@@ -1,5 +1,7 @@
 import csv
+import gzip
 import json
+import os
 import threading
 from collections.abc import Iterator
 from io import StringIO
@@ -181,6 +183,75 @@ def test_a_missing_file_is_told(tried: Path, tmp_path: Path) -> None:
         decode(codes=tmp_path / "nowhere.jsonl", dictionaries=tried / "dictionaries.jsonl")
 
 
+def test_what_only_a_broker_needs_is_refused_with_files(tried: Path) -> None:
+    codes, dictionaries = tried / "codes.jsonl", tried / "dictionaries.jsonl"
+    with pytest.raises(ValueFault, match="--until-end: expected --follow with it"):
+        decode(codes=codes, dictionaries=dictionaries, until_end=True)
+    with pytest.raises(ValueFault, match="--settings: expected --follow with it"):
+        decode(codes=codes, dictionaries=dictionaries, settings=tried / "oodl.toml")
+
+
+def test_what_was_written_before_stays_when_an_input_is_missing(
+    tried: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "readings.csv"
+    out.write_text("from yesterday")
+
+    with pytest.raises(MissingFileError):
+        decode(codes=tmp_path / "nowhere.jsonl", dictionaries=tried / "dictionaries.jsonl", out=out)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["readings.csv"]
+    assert out.read_text() == "from yesterday"
+
+
+@pytest.mark.parametrize("overwritten", ["codes", "dictionaries"])
+def test_a_file_that_is_read_is_not_written(overwritten: str, tried: Path, tmp_path: Path) -> None:
+    # given a file under another name
+    read = tried / f"{overwritten}.jsonl"
+    before = read.read_bytes()
+    out = tmp_path / "readings.csv"
+    out.symlink_to(read)
+    # when it should be written, then this is refused
+    with pytest.raises(ValueFault, match="--out: expected a file of its own"):
+        decode(codes=tried / "codes.jsonl", dictionaries=tried / "dictionaries.jsonl", out=out)
+    assert read.read_bytes() == before
+
+
+def test_rows_written_before_a_failure_stay_beside_the_file(tried: Path, tmp_path: Path) -> None:
+    # given packed codes of which the end is lost, and readings from before
+    codes, out = tmp_path / "codes.jsonl.gz", tmp_path / "readings.csv"
+    packed = gzip.compress((tried / "codes.jsonl").read_bytes())
+    codes.write_bytes(packed[: len(packed) // 2])
+    out.write_text("from yesterday")
+    # when they are decoded
+    with pytest.raises(WireError, match=r"codes\.jsonl\.gz: expected a whole gzip file"):
+        decode(codes=codes, dictionaries=tried / "dictionaries.jsonl", out=out)
+    # then
+    assert out.read_text() == "from yesterday"
+    assert 0 < len(rows(tmp_path / "readings.csv.part")) < 2 * ROWS
+
+
+def test_readings_may_go_to_what_is_no_file(tried: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+
+    decode(codes=tried / "codes.jsonl", dictionaries=tried / "dictionaries.jsonl", out=pipe)
+
+    reader.join()
+    assert read == [decoded(tried).read_text()]
+    assert pipe.is_fifo()
+
+
+def test_packed_files_are_read_as_they_are(tried: Path, tmp_path: Path) -> None:
+    packed = {name: tmp_path / f"{name}.jsonl.gz" for name in ("codes", "dictionaries")}
+    for name, path in packed.items():
+        path.write_bytes(gzip.compress((tried / f"{name}.jsonl").read_bytes()))
+    assert decoded(tried, **packed).read_text() == decoded(tried).read_text()
+
+
 # From a broker
 
 
@@ -198,6 +269,15 @@ class Sender:
         for message in messages:
             self._producer.produce(topic, message.encode(), key=json.loads(message)["group"])
         self._producer.flush(10)
+
+
+def read_all(follower: Follower) -> None:
+    """Follow without an end, until every code was there."""
+    messages = 0
+    for came in follower.read(until_end=False):
+        messages += came
+        if messages == 2 * ROWS:
+            return
 
 
 @pytest.fixture
@@ -226,7 +306,7 @@ def test_a_dictionary_may_come_after_the_code_that_names_it(tried: Path, sender:
 
     with Follower(rebuilder, sender.options, TOPICS) as follower:
         late.start()
-        sum(follower.read(until_end=True))
+        read_all(follower)
 
     late.join()
     assert (rebuilder.outcome.readings, rebuilder.outcome.missing.total()) == (2 * ROWS, 0)
@@ -236,9 +316,38 @@ def test_a_dictionary_that_never_comes_is_waited_for_once(tried: Path, sender: S
     sender.send(TOPICS.codes, lines(tried / "codes.jsonl"))
     rebuilder = Rebuilder(StringIO())
     with Follower(rebuilder, sender.options, TOPICS, patience=0.1) as follower:
-        sum(follower.read(until_end=True))
+        read_all(follower)
     assert rebuilder.outcome.readings == 0
     assert rebuilder.outcome.missing.total() == 2 * ROWS
+
+
+@pytest.mark.timeout(30)
+def test_to_the_end_no_dictionary_is_waited_for(tried: Path, sender: Sender) -> None:
+    # given the dictionaries of one group only, and a patience that outlasts the test
+    kept = [line for line in lines(tried / "dictionaries.jsonl") if '"group":"press"' in line]
+    sender.send(TOPICS.dictionaries, kept)
+    sender.send(TOPICS.codes, lines(tried / "codes.jsonl"))
+    rebuilder = Rebuilder(StringIO())
+    # when the topics are read to their end
+    with Follower(rebuilder, sender.options, TOPICS, patience=3600.0) as follower:
+        sum(follower.read(until_end=True))
+    # then
+    assert (rebuilder.outcome.readings, rebuilder.outcome.missing.total()) == (ROWS, ROWS)
+
+
+def test_a_dictionary_that_was_sent_before_its_code_is_never_missed(
+    tried: Path, sender: Sender
+) -> None:
+    # given a reader that has begun and waits for nothing
+    rebuilder = Rebuilder(StringIO())
+    with Follower(rebuilder, sender.options, TOPICS, patience=0.0) as follower:
+        next(follower.read(until_end=False))
+        # when dictionaries come, then codes
+        sender.send(TOPICS.dictionaries, lines(tried / "dictionaries.jsonl"))
+        sender.send(TOPICS.codes, lines(tried / "codes.jsonl"))
+        read_all(follower)
+    # then
+    assert (rebuilder.outcome.readings, rebuilder.outcome.missing.total()) == (2 * ROWS, 0)
 
 
 def test_a_group_with_new_channels_gets_a_new_header(tried: Path) -> None:

@@ -240,13 +240,63 @@ def test_a_problem_of_the_environment_names_the_variable(
     monkeypatch.setenv("OODL_KAFAK__BOOTSTRAP", "x")
     monkeypatch.setenv("OODL_GROUPS", "x")
     assert {told.partition("; ")[0] for told in problems(file)} == {
-        "environment: OODL_KAFAK__BOOTSTRAP: unknown section",
+        "environment: OODL_KAFAK__BOOTSTRAP: unknown variable",
         "environment: OODL_METRICS__PORT: metrics.port: expected a valid integer, unable to parse "
         "string as an integer, got 'many'",
         "environment: OODL_METRICS__GRUPS: metrics.grups: unknown key",
         "oodl.toml: metrics.prt: unknown key",
         "environment: OODL_GROUPS: groups: expected a valid dictionary, got 'x'",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("OODL_KAFKA_BOOTSTRAP", "OODL_KAFKA__BOOTSTRAP"),
+        ("OODL_DEAD_LETTERS", "OODL_TOPICS__DEAD_LETTERS"),
+        ("OODL_KAFAK__BOOTSTRAP", "OODL_KAFKA__BOOTSTRAP"),
+        ("oodl_metrics_port", "OODL_METRICS__PORT"),
+    ],
+)
+def test_a_variable_that_would_be_ignored_is_told_with_the_nearest(
+    name: str, near: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "3")
+    assert problems(None) == [f"environment: {name}: unknown variable; did you mean {near}?"]
+
+
+def test_a_variable_that_is_near_to_none_is_told_what_ours_are_like(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OODL_X", "3")
+    assert problems(None) == [
+        "environment: OODL_X: unknown variable; unset it; ours are like OODL_KAFKA__BOOTSTRAP"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file_says", "variable", "rule"),
+    [
+        ("tolerance = 0.2", "OODL_CODING__ATOMS", Atoms(3)),
+        ("atoms = 8", "OODL_CODING__TOLERANCE", Tolerance(3)),
+        ("atoms = 8", "OODL_CODING__ATOMS", Atoms(3)),
+    ],
+)
+def test_a_rule_of_the_environment_takes_the_place_of_that_of_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, file_says: str, variable: str, rule: object
+) -> None:
+    file.write_text(f"[coding]\n{file_says}\n[groups.oven.coding]\n{file_says}")
+    monkeypatch.setenv(variable, "3")
+    monkeypatch.setenv(variable.replace("OODL_", "OODL_GROUPS__OVEN__"), "3")
+    settings = load(file)
+    assert settings.coding.rule == settings.for_group("oven").coding.rule == rule
+
+
+def test_both_rules_in_the_environment_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OODL_CODING__ATOMS", "3")
+    monkeypatch.setenv("OODL_CODING__TOLERANCE", "0.2")
+    (told,) = problems(None)
+    assert "expected tolerance or atoms, got both" in told
 
 
 def test_a_secret_is_not_shown_with_the_settings() -> None:

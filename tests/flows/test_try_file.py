@@ -161,6 +161,22 @@ def test_the_output_explains_itself(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"oodl decode --codes {tmp_path}/codes.jsonl" in told
 
 
+def test_the_highest_surprise_fits_a_narrow_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a machine with a long name that markup could be read into
+    monkeypatch.setenv("COLUMNS", "80")
+    path = tmp_path / "pumps.csv"
+    path.write_text(PUMPS.read_text().replace("pump-1", "[b]hall three north side pump-1"))
+    # when it is tried
+    try_file(path, group_column=["pump"], out=tmp_path / "out")
+    # then its name gives way, in its one line
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[b]hall")]
+    place = summary(tmp_path / "out")["groups"]["[b]hall three north side pump-1"]
+    assert line.endswith(place["highest_surprise"]["time"][:16].replace("T", " "))
+    assert "…" in line
+
+
 def test_without_a_folder_the_results_stand_in_one_named_after_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
