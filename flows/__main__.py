@@ -1,5 +1,22 @@
-"""``python -m flows`` is ``oodl``."""
+"""``python -m flows`` is ``oodl``: the first thing that runs.
 
-from flows.cli import main
+`oodl run` ends with 0 on SIGTERM from its very start, while its libraries are still being loaded.
+"""
 
-main()
+import signal
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Load the command line, and run it."""
+    if sys.argv[1:2] == ["run"]:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from flows import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
