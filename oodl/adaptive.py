@@ -19,7 +19,7 @@ from oodl.contrast import L3, Array, HardThreshold
 from oodl.distance import distance
 from oodl.drift import Watch
 from oodl.learner import Chunks, Growing, Learner, State, rows_of
-from oodl.oracle import Oracle, WarmStart
+from oodl.oracle import Oracle, WarmStart, renewed
 from oodl.schedule import RowMemory, Schedule
 
 __all__ = ["Adaptive", "AdaptiveState", "Search", "Sharp"]
@@ -191,9 +191,7 @@ class Adaptive:
         if slope == 0:
             return D
         np.einsum("ii->i", asked)[:] += self.ridge * slope
-        S = D @ self.oracle(asked)
-        renewed: Array = 1.5 * S - 0.5 * S @ (S.T @ S)
-        return renewed
+        return renewed(D @ self.oracle(asked))
 
 
 def _search(D: Array) -> Search:

@@ -123,17 +123,17 @@ class WarmStart:
             size = float(np.linalg.norm(E))
             if size > last:
                 break
-            S = _renewed(S + S @ E)
+            S = renewed(S + S @ E)
             if size <= enough:
                 return S
             turned, last = S.T @ G, size / 2
         return self.exact(G)
 
 
-def _renewed(S: Array) -> Array:
+def renewed(S: Array) -> Array:
     """Return a nearly orthogonal matrix after one cubic Newton-Schulz step."""
-    renewed: Array = S.dtype.type(1.5) * S - S.dtype.type(0.5) * (S @ (S.T @ S))
-    return renewed
+    nearer: Array = S.dtype.type(1.5) * S - S.dtype.type(0.5) * (S @ (S.T @ S))
+    return nearer
 
 
 def _require_finite_square(G: Array) -> None:

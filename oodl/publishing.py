@@ -5,6 +5,7 @@ from chunk to chunk; a dictionary that only fits the past earns nothing.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ class Pricing:
     dictionary: float
 
     @classmethod
+    @lru_cache(maxsize=1024)  # asked for at every chunk, and as long as the names are to read
     def json(cls, channels: tuple[str, ...], window: int) -> "Pricing":
         """Prices in the JSON messages; both layouts spell an atom alike."""
         n = len(channels) * window

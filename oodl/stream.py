@@ -320,7 +320,7 @@ class GroupCoder:
         if version.number and not _held(state):
             published = left_by_atoms(_clipped(rows)[0], version.dictionary, present)
             fewer = atoms_within(published, self.rule) - atoms_within(left, self.rule)
-            saved = max(0.0, learned.saved + fewer * self._price(version).atom)
+            saved = max(0.0, learned.saved + fewer * _price(version).atom)
         learner = self.learner.step(learned.learner, U)
         if learner.restarts > learned.learner.restarts:
             outputs.append(Noticed("jump"))
@@ -335,7 +335,7 @@ class GroupCoder:
         learned = _settled(state)
         version = learned.version
         accepted = self._accepted(state)
-        if not (accepted or _guessing(learned) or learned.saved > self._price(version).dictionary):
+        if not (accepted or _guessing(learned) or learned.saved > _price(version).dictionary):
             return state
         usual = learned.recent.usual
         version = Version(
@@ -363,9 +363,6 @@ class GroupCoder:
         lasted = state.frames - state.surprised_at
         return now - since >= self.accept_after or lasted >= max(state.surprised_at, LASTING)
 
-    def _price(self, version: Version) -> Pricing:
-        return Pricing.json(version.channels, version.window)
-
 
 def _guessing(learned: Learned) -> bool:
     """Whether the version is a guess that has served its time, and a new one is due anyway.
@@ -382,6 +379,10 @@ def _held(state: GroupState) -> bool:
     """Whether surprise keeps new versions back; at version 1, a first guess, it does not."""
     version = state.version
     return state.surprised and version is not None and version.number > 1
+
+
+def _price(version: Version) -> Pricing:
+    return Pricing.json(version.channels, version.window)
 
 
 def _settled(state: GroupState) -> Learned:
