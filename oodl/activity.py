@@ -20,8 +20,9 @@ Array = npt.NDArray[np.floating]
 
 SPARSEST, DENSEST = 1e-3, 0.5
 CONTRAST = 4.0  # an active coefficient has at least this many times the noise's variance
-ANNEALED = 0.2  # share of the power that passes for noise at first; halves every HALVING * N rows
-HALVING = 3
+ANNEALED = 0.2  # share of the power that passes for noise at first; halves every
+HALVING = 3  # rows, in units of N, and at least
+SEEN = 10  # times that an atom was active: else pairs of rare atoms stay mixed under the threshold
 UNUSED = 1e-4  # of the power: an atom below it, as of a constant channel, says nothing of the noise
 TINY = 1e-12
 
@@ -39,6 +40,10 @@ class Activity:
         Mean square of all coefficients.
     rows : int
         Rows since the threshold came into use.
+    noise : float
+        Variance of the noise that follows from them.
+    level : ndarray, shape (N,)
+        Smallest magnitude of a coefficient that counts.
 
     Examples
     --------
@@ -57,45 +62,50 @@ class Activity:
     active: Array
     idle: Array
     power: float
-    rows: int = 0
+    rows: int
+    noise: float
+    level: Array
 
     @classmethod
     def start(cls, n: int, *, power: float, dtype: npt.DTypeLike = np.float64) -> "Activity":
         """Nothing known but the power: a fifth of the codes active, a tenth of the power noise."""
         guess = np.ones(n, dtype)
-        return cls(0.2 * guess, 0.9 * power * guess, 0.1 * power * guess, power)
-
-    @property
-    def noise(self) -> float:
-        """Variance of the noise."""
-        used = self.active + self.idle > UNUSED * self.power
-        rest = float((1 - self.share[used]).sum())
-        measured = float(self.idle[used].sum()) / max(rest, TINY)
-        halvings = self.rows / (HALVING * len(self.share))
-        annealed = ANNEALED * self.power * float(2.0**-halvings)
-        return max(measured, annealed, TINY * self.power, TINY**2)
-
-    @property
-    def level(self) -> Array:
-        """Smallest magnitude of a coefficient that counts, shape (N,)."""
-        noise = self.noise
-        pi = np.clip(self.share, SPARSEST, DENSEST)
-        loud = np.maximum(self.active / np.maximum(self.share, SPARSEST), CONTRAST * noise)
-        odds = np.log((1 - pi) / pi * np.sqrt(loud / noise))
-        level: Array = np.sqrt(2 * odds / (1 / noise - 1 / loud)).astype(self.share.dtype)
-        return level
+        return _concluded(0.2 * guess, 0.9 * power * guess, 0.1 * power * guess, power, 0)
 
     def update(self, Z: Array, rho: float) -> "Activity":
         """Take rows of coefficients (B, N) in with weight rho; the receiver stays as it was."""
         squares = Z * Z
-        above = squares > self.level**2
-        energy, loud = squares.mean(axis=0), np.where(above, squares, 0).mean(axis=0)
-        keep = Z.dtype.type(1 - rho)
-        new = Z.dtype.type(rho)
-        return Activity(
+        above = squares > self.level * self.level
+        energy, loud = squares.mean(axis=0), (squares * above).mean(axis=0)
+        keep, new = Z.dtype.type(1 - rho), Z.dtype.type(rho)
+        return _concluded(
             keep * self.share + new * above.mean(axis=0, dtype=Z.dtype),
             keep * self.active + new * loud,
             keep * self.idle + new * (energy - loud),
-            float((1 - rho) * self.power + rho * energy.mean()),
+            (1 - rho) * self.power + rho * float(energy.mean()),
             self.rows + len(Z),
         )
+
+
+def _concluded(share: Array, active: Array, idle: Array, power: float, rows: int) -> Activity:
+    noise = _noise(share, active, idle, power, rows)
+    return Activity(share, active, idle, power, rows, noise, _level(share, active, noise))
+
+
+def _noise(share: Array, active: Array, idle: Array, power: float, rows: int) -> float:
+    """Variance of what lies below the threshold; at first more, so that pairs come apart."""
+    used = active + idle > UNUSED * power
+    measured = float(idle @ used) / max(float((1 - share) @ used), TINY)
+    often = min(max(float(share.mean()), SPARSEST), DENSEST)
+    halvings = rows / max(HALVING * len(share), SEEN / often)
+    annealed = ANNEALED * power * float(2.0**-halvings)
+    return max(measured, annealed, TINY * power, TINY**2)
+
+
+def _level(share: Array, active: Array, noise: float) -> Array:
+    """Magnitude at which activity and rest are equally likely."""
+    pi = np.minimum(np.maximum(share, SPARSEST), DENSEST)
+    loud = np.maximum(active / np.maximum(share, SPARSEST), CONTRAST * noise)
+    odds = np.log((1 - pi) / pi * np.sqrt(loud / noise))
+    level: Array = np.sqrt(2 * odds / (1 / noise - 1 / loud)).astype(share.dtype)
+    return level

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from oodl.errors import ShapeError, ValueFault
 
-__all__ = ["Oracle", "Svd", "WarmStart"]
+__all__ = ["Oracle", "PolarExpress", "Svd", "WarmStart"]
 
 Array = npt.NDArray[np.floating]
 
@@ -20,6 +20,18 @@ Array = npt.NDArray[np.floating]
 LARGEST_TURN = 0.6  # Frobenius norm of E up to which first order is tried
 LEAST_SLOPE = 1e-4  # of the largest; below it a pair of atoms has no say in its turn
 NEGLIGIBLE = 30.0  # times the type's precision: what the next turn would bring is rounding
+
+EXPRESS = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+    (1.891301407787398, -1.2679958271945868, 0.37680408948524835),
+)  # for singular values from 1e-3 to 1
+QUINTIC = (15 / 8, -5 / 4, 3 / 8)  # converges with order three once all are near 1
+FINISHING = 5  # quintic steps tried
+SMALL = 32  # below it LAPACK is as fast
 
 
 class Oracle(Protocol):
@@ -64,9 +76,73 @@ class Svd:
             When `G` holds NaN or infinity.
         """
         _require_finite_square(G)
-        U, _, Vt = np.linalg.svd(G)
+        try:
+            U, _, Vt = np.linalg.svd(G)
+        except np.linalg.LinAlgError:
+            # LAPACK's divide and conquer misses some matrices with many nearly equal singular
+            # values; it finds those of the transpose.
+            V, _, Ut = np.linalg.svd(G.T)
+            U, Vt = Ut.T, V.T
         factor: Array = U @ Vt
         return factor
+
+
+@dataclass(frozen=True, slots=True)
+class PolarExpress:
+    """Polar factor by matrix products alone, checked; where they do not get there, by `exact`.
+
+    Odd polynomials in G pull its singular values towards 1: six quintic ones that are the best
+    for values down to a thousandth of the largest, then the usual one until ``S.T @ S`` is the
+    identity. It costs about half a singular value decomposition at N = 64.
+
+    Parameters
+    ----------
+    exact : Oracle
+        Asked when G is ill-conditioned.
+
+    References
+    ----------
+    N. Amsel, D. Persson, C. Musco, R. Gower, "The Polar Express", arXiv 2505.16932; the
+    coefficients for the interval [1e-3, 1].
+
+    Examples
+    --------
+    >>> G = np.random.default_rng(0).standard_normal((64, 64))
+    >>> bool(np.allclose(PolarExpress()(G), Svd()(G)))
+    True
+    """
+
+    exact: Oracle = field(default_factory=Svd)
+
+    def __call__(self, G: Array) -> Array:
+        """Return the polar factor.
+
+        Raises
+        ------
+        ShapeError
+            When `G` is not a square matrix.
+        ValueFault
+            When `G` holds NaN or infinity.
+        """
+        _require_finite_square(G)
+        largest = np.abs(G).max()
+        if len(G) < SMALL or largest == 0:
+            return self.exact(G)
+        X = G / largest
+        square = X.T @ X
+        bound = np.sqrt(np.linalg.norm(square))  # of the largest singular value, from above
+        X, square = X / bound, square / (bound * bound)
+        for coefficients in EXPRESS:
+            X = _quintic(X, square, coefficients)
+            square = X.T @ X
+        enough = np.sqrt(np.finfo(G.dtype).eps) / 2
+        for _ in range(FINISHING):
+            if np.linalg.norm(square - np.eye(len(G), dtype=G.dtype)) <= enough:
+                factor: Array = G.dtype.type(1.5) * X - X @ (G.dtype.type(0.5) * square)
+                return factor
+            X = _quintic(X, square, QUINTIC)
+            square = X.T @ X
+        return self.exact(G)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +160,9 @@ class WarmStart:
         Asked when the first turn is too large for first order, or the turns do not shrink.
     turns : int
         How many are tried.
+    enough : float or None
+        Size of a turn, the Frobenius norm of E, after which no other is tried: what it leaves is
+        asked again at the learner's next step. None: until rounding.
 
     Notes
     -----
@@ -97,8 +176,9 @@ class WarmStart:
     True
     """
 
-    exact: Oracle = field(default_factory=Svd)
+    exact: Oracle = field(default_factory=PolarExpress)
     turns: int = 12
+    enough: float | None = None
 
     def __call__(self, G: Array) -> Array:
         """Return the polar factor.
@@ -111,11 +191,10 @@ class WarmStart:
             When `G` holds NaN or infinity.
         """
         _require_finite_square(G)
-        enough = NEGLIGIBLE * float(np.finfo(G.dtype).eps)
-        turned, S = G, np.eye(len(G), dtype=G.dtype)
-        last = LARGEST_TURN
+        enough = self.enough or NEGLIGIBLE * float(np.finfo(G.dtype).eps)
+        turned, S, last = G, None, LARGEST_TURN
         for _ in range(self.turns):
-            slopes = np.diag(turned)
+            slopes = turned.diagonal()
             sums = slopes[:, None] + slopes
             if sums.min() <= LEAST_SLOPE * sums.max():
                 break
@@ -123,11 +202,25 @@ class WarmStart:
             size = float(np.linalg.norm(E))
             if size > last:
                 break
-            S = renewed(S + S @ E)
+            S = renewed(_turn(E) if S is None else S @ _turn(E))
             if size <= enough:
                 return S
             turned, last = S.T @ G, size / 2
         return self.exact(G)
+
+
+def _turn(E: Array) -> Array:
+    """Return ``exp(E)`` to second order: orthogonal up to ``E**4 / 4`` where E is skew."""
+    turn = E + E.dtype.type(0.5) * (E @ E)
+    np.einsum("ii->i", turn)[:] += 1
+    return turn
+
+
+def _quintic(X: Array, square: Array, coefficients: tuple[float, float, float]) -> Array:
+    """Return ``a X + X (b S + c S S)`` for S = ``X.T @ X``."""
+    a, b, c = (X.dtype.type(coefficient) for coefficient in coefficients)
+    raised: Array = a * X + X @ (b * square + c * (square @ square))
+    return raised
 
 
 def renewed(S: Array) -> Array:

@@ -64,7 +64,7 @@ def check_a_refused_block_leaves_the_state_as_it_was(learner: Scheme[Any]) -> No
 
 def check_a_step_refuses_a_bad_block(learner: Scheme[Any]) -> None:
     state = learner.start(N)
-    for bad in (np.ones((3, N + 1)), np.ones(N), np.full((3, N), np.nan)):
+    for bad in (np.ones((3, N + 1)), np.ones(N), np.full((3, N), "a")):
         with pytest.raises(OodlError):
             learner.step(state, bad)
 

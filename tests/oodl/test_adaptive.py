@@ -36,7 +36,13 @@ def drawing(source: Planted, seed: int) -> Callable[[int], Rows]:
 
 @pytest.mark.parametrize(
     ("n", "density", "at_100", "at_300"),
-    [(64, 0.1, 5e-4, 1e-4), (64, 0.3, 1.0, 3e-4), (16, 0.1, 1.0, 1.5e-4), (16, 0.3, 1.0, 1.5e-4)],
+    [
+        (64, 0.1, 5e-4, 1e-4),
+        (64, 0.3, 1.0, 3e-4),
+        (16, 0.05, 1.0, 1.5e-4),
+        (16, 0.1, 1.0, 1.5e-4),
+        (16, 0.3, 1.0, 1.5e-4),
+    ],
 )
 @pytest.mark.parametrize("seed", [101, 102])
 def test_it_comes_as_near_as_all_rows_at_once_would(
@@ -51,14 +57,56 @@ def test_it_comes_as_near_as_all_rows_at_once_would(
     assert orthogonality_defect(state.dictionary) <= 1e-5
 
 
-def test_rarely_active_atoms_are_found_all_the_same() -> None:
-    """In the median: about one stream in fifty keeps a pair of atoms mixed, .001 to .02 away."""
-    errors = []
-    for seed in range(101, 110):
+def test_rarely_active_atoms_are_found_in_every_stream() -> None:
+    for seed in range(101, 121):
         source = planted(16, 0.05, seed)
         state = learn(LEARNER.start(16), drawing(source, seed), 300 * 16)
-        errors.append(distance(state.dictionary, source.dictionary))
-    assert np.median(errors) <= 1.5e-4
+        assert distance(state.dictionary, source.dictionary) <= 1.5e-4
+
+
+def spiked(draw: Callable[[int], Rows], seed: int, channels: int | None) -> Callable[[int], Rows]:
+    """One row in a hundred is thirty deviations out, in all channels or in one."""
+    rng = np.random.default_rng(seed)
+
+    def rows(count: int) -> Rows:
+        Y = draw(count)
+        hit = np.flatnonzero(rng.random(count) < 0.01)
+        size = (len(hit), channels or Y.shape[1])
+        where = rng.permuted(np.tile(np.arange(Y.shape[1]), (len(hit), 1)), axis=1)[:, : size[1]]
+        Y[hit[:, None], where] += 30 * Y.std() * rng.choice([-1, 1], size)
+        return Y
+
+    return rows
+
+
+@pytest.mark.parametrize("channels", [None, 1], ids=["whole rows", "one channel"])
+@pytest.mark.parametrize("n", [16, 64])
+def test_spikes_do_no_harm(n: int, channels: int | None) -> None:
+    source = planted(n, 0.1, 113)
+    state = learn(LEARNER.start(n), spiked(drawing(source, 113), 114, channels), 200 * n)
+    assert distance(state.dictionary, source.dictionary) <= 2e-4
+    assert state.restarts == 0
+
+
+def test_missing_values_do_little_harm() -> None:
+    source, rng = planted(16, 0.1, 115), np.random.default_rng(116)
+    draw = drawing(source, 115)
+
+    def with_gaps(rows: int) -> Rows:
+        Y = draw(rows)
+        Y[rng.random(Y.shape) < 0.03] = np.nan
+        return Y
+
+    state = learn(LEARNER.start(16), with_gaps, 300 * 16)
+    assert distance(state.dictionary, source.dictionary) <= 5e-4
+
+
+def test_rows_of_which_nothing_came_teach_nothing() -> None:
+    source = planted(16, 0.1, 117)
+    state = learn(LEARNER.start(16), drawing(source, 117), 100 * 16)
+    after = LEARNER.step(state, np.full((100, 16), np.nan))
+    np.testing.assert_array_equal(after.dictionary, state.dictionary)
+    assert after.seen == state.seen + 100
 
 
 @pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-9), ("float32", 2e-6)])
@@ -85,15 +133,31 @@ def test_after_a_jump_it_is_back_soon(n: int, within: int) -> None:
     assert distance(state.dictionary, after.dictionary) <= 2 * old
 
 
-def test_a_few_mixed_atoms_are_noticed() -> None:
-    before = planted(64, 0.1, 107)
-    mixing = np.eye(64)
-    mixing[:4, :4] = random_orthogonal(4, np.random.default_rng(108))
+@pytest.mark.parametrize(("n", "mixed"), [(64, 4), (64, 16), (16, 4)])
+def test_a_few_mixed_atoms_are_noticed(n: int, mixed: int) -> None:
+    before = planted(n, 0.1, 107)
+    mixing = np.eye(n)
+    mixing[:mixed, :mixed] = random_orthogonal(mixed, np.random.default_rng(108))
     after = Planted(before.dictionary @ mixing, 0.1, 20.0)
-    state = learn(LEARNER.start(64), drawing(before, 107), 200 * 64)
-    state = learn(state, drawing(after, 108), 160 * 64)
+    state = learn(LEARNER.start(n), drawing(before, 107), 200 * n)
+    state = learn(state, drawing(after, 108), 200 * n)
     assert (state.restarts, state.why) == (1, "mixed")
-    assert distance(state.dictionary, after.dictionary) < 5e-4
+    assert distance(state.dictionary, after.dictionary) < 3e-4
+
+
+def test_a_slow_turn_is_followed() -> None:
+    """A memory that only grows is 60 times farther off: .08."""
+    source, rng = planted(16, 0.1, 118), np.random.default_rng(119)
+    K = rng.standard_normal((16, 16))
+    K = (K - K.T) / np.linalg.norm(K - K.T, axis=1).mean()
+    state = learn(LEARNER.start(16), drawing(source, 118), 200 * 16)
+    Q, R = np.linalg.qr(np.eye(16) + 0.001 * 4 * K)
+    D, turn = source.dictionary, Q * np.sign(np.diag(R))  # a thousandth of a radian every N rows
+    for _ in range(50):
+        D = D @ turn
+        state = learn(state, drawing(Planted(D, 0.1, 20.0), state.seen), 64)
+    assert state.restarts == 0
+    assert distance(state.dictionary, D) < 0.003
 
 
 @pytest.mark.parametrize("n", [16, 64])

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from oodl import oracle
-from oodl.oracle import Oracle, Svd, WarmStart
+from oodl.distance import orthogonality_defect
+from oodl.oracle import Oracle, PolarExpress, Svd, WarmStart
 from tests.checks import oracle as suite
 
-CASES: list[Oracle] = [Svd(), WarmStart()]
+CASES: list[Oracle] = [Svd(), PolarExpress(), WarmStart()]
 
 
 @pytest.mark.parametrize("check", suite.CHECKS, ids=lambda check: check.__name__)
@@ -52,6 +53,43 @@ def test_a_settled_gradient_needs_no_decomposition(
     rng = np.random.default_rng(3)
     G = (np.diag(rng.uniform(1, 3, 64)) + 0.01 * rng.standard_normal((64, 64))).astype(dtype)
     np.testing.assert_allclose(WarmStart(exact=Refusing())(G), Svd()(G), atol=tolerance)
+
+
+def test_products_alone_reach_the_polar_factor() -> None:
+    G = np.random.default_rng(5).standard_normal((64, 64))
+    np.testing.assert_allclose(PolarExpress(exact=Refusing())(G), Svd()(G), atol=1e-10)
+
+
+def test_products_that_do_not_get_there_are_not_believed() -> None:
+    rng = np.random.default_rng(6)
+    G = rng.standard_normal((64, 40)) @ rng.standard_normal((40, 64))
+    np.testing.assert_array_equal(PolarExpress()(G), Svd()(G))
+
+
+def test_one_turn_is_enough_where_the_next_step_asks_again() -> None:
+    rng = np.random.default_rng(7)
+    G = np.diag(rng.uniform(1, 3, 64)) + 0.002 * rng.standard_normal((64, 64))
+    answer = WarmStart(exact=Refusing(), enough=0.1)(G)
+    assert orthogonality_defect(answer) < 1e-8
+    np.testing.assert_allclose(answer, Svd()(G), atol=1e-4)
+    assert np.abs(answer - Svd()(G)).max() > 1e-9
+
+
+def test_a_matrix_that_lapack_misses_has_its_factor_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Met in a stream of 38 channels: divide and conquer did not converge, on the transpose did."""
+    G = np.random.default_rng(8).standard_normal((5, 5))
+    expected, svd = Svd()(G), np.linalg.svd
+
+    def missing(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if matrix is G:
+            message = "SVD did not converge"
+            raise np.linalg.LinAlgError(message)
+        return svd(matrix)
+
+    monkeypatch.setattr(np.linalg, "svd", missing)
+    np.testing.assert_allclose(Svd()(G), expected, atol=1e-12)
 
 
 def test_a_gradient_far_from_settled_is_decomposed() -> None:
