@@ -190,9 +190,17 @@ class Health:
         self.error = error.str()
 
     def measured(self, statistics: str) -> None:
-        """Read librdkafka's statistics; a frozen broker shows there and nowhere else."""
+        """Read librdkafka's statistics; a frozen broker shows there and nowhere else.
+
+        The group's coordinator is listed a second time, as a connection that only commits use: on
+        an idle topic that one is silent for good reason.
+        """
         figures = json.loads(statistics)
-        idle = {broker["nodeid"]: broker["rxidle"] / 1e6 for broker in figures["brokers"].values()}
+        idle = {
+            broker["nodeid"]: broker["rxidle"] / 1e6
+            for broker in figures["brokers"].values()
+            if broker["source"] == "learned"
+        }
         leaders = {
             part["leader"]
             for topic in figures["topics"].values()
