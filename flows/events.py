@@ -16,6 +16,7 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
+from flows.health import Beats
 from oodl.coding import Codes, Version
 from oodl.stream import GroupState, Noticed
 
@@ -104,6 +105,8 @@ class Tally:
         Seconds that only rise; decides when a held warning may speak again.
     broker_heard : float or None
         By that clock, when the quietest broker last said anything.
+    beats : Beats
+        By which the flow's health is told.
     """
 
     readings_received: int = 0
@@ -132,6 +135,7 @@ class Tally:
     clock: Callable[[], float] = time.monotonic
     spoke: dict[str, float] = field(default_factory=dict)
     held: Counts = field(default_factory=_counts)
+    beats: Beats = field(default_factory=Beats)
 
     @property
     def broker_silent(self) -> float | None:

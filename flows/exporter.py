@@ -2,15 +2,22 @@
 
 Nothing is kept twice. A label names a group, never a sensor; the first ``metrics.groups`` groups
 have one of their own, and so has any that was surprised; the rest are added up as ``__other__``.
+Beside them, and from threads that are not the flow's, it is told how the flow does.
 """
 
 import errno
-from collections.abc import Iterator, Mapping
-from typing import get_args
-from wsgiref.simple_server import WSGIServer
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, get_args
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import numpy as np
-import prometheus_client
+from prometheus_client import make_wsgi_app
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -18,15 +25,20 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector as PrometheusCollector
 from prometheus_client.registry import CollectorRegistry
 
 from flows import events
 from flows.events import Histogram, Tally
+from flows.health import READY, STATES, State, asks_for_restart, state
 from flows.settings import Settings
 from flows.wire import Reason
 from oodl import __version__
 from oodl.errors import OodlError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["Collector", "ServeError", "serve"]
 
@@ -117,6 +129,7 @@ class Collector(PrometheusCollector):
 
     def __init__(self, tally: Tally, settings: Settings) -> None:
         self.tally = tally
+        self.restart_after = settings.metrics.restart_after
         self._most = settings.metrics.groups
         self._labels: dict[str, str] = {}
         self._left_behind: dict[tuple[str, str], float] = {}
@@ -165,7 +178,7 @@ class Collector(PrometheusCollector):
 def serve(
     collector: Collector, address: str, port: int, *, fallback: bool = False
 ) -> tuple[WSGIServer, int]:
-    """Serve a collector's metrics from a thread of its own.
+    """Serve ``/metrics``, ``/healthz`` and ``/readyz`` from threads of their own.
 
     Parameters
     ----------
@@ -189,18 +202,88 @@ def serve(
     ServeError
         If the port is taken, and no other one may be used.
     """
-    registry = CollectorRegistry()
-    registry.register(collector)
     try:
-        server, _ = prometheus_client.start_http_server(port, address, registry)
+        server = _start(collector, address, port)
     except OSError as problem:
         if problem.errno != errno.EADDRINUSE or not fallback:
             msg = f"metrics: expected to listen at {address}:{port}, got {problem.strerror}; "
             msg += "end what listens there, or set metrics.port or metrics.address"
             raise ServeError(msg) from problem
-        server, _ = prometheus_client.start_http_server(0, address, registry)
+        server = _start(collector, address, 0)
         events.metrics_port_moved(collector.tally, wanted=port, bound=server.server_port)
     return server, server.server_port
+
+
+def _start(collector: Collector, address: str, port: int) -> WSGIServer:
+    """Listen as the client library's own server does, which answers metrics on every path."""
+    family, _, _, _, place = socket.getaddrinfo(
+        address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+
+    class Server(ThreadingWSGIServer):
+        address_family = family
+
+    app = _application(collector)
+    server = make_server(str(place[0]), port, app, Server, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="exporter", daemon=True).start()
+    return server
+
+
+class _Quiet(WSGIRequestHandler):
+    """Requests are no news."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (as it is called)
+        """Say nothing."""
+
+
+def _application(collector: Collector) -> "WSGIApplication":
+    registry = CollectorRegistry()
+    registry.register(collector)
+    metrics = make_wsgi_app(registry)
+    health = {"/healthz": _alive, "/readyz": _ready}
+
+    def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            page: Iterable[bytes] = metrics(environ, start)
+            return page
+        if path not in health:
+            told = "expected /metrics, /healthz or /readyz"
+            return _text(start, HTTPStatus.NOT_FOUND, "text/plain", told)
+        now = time.monotonic()
+        found = state(now, collector.tally.beats)
+        status = health[path](now, found, collector.restart_after)
+        return _text(start, status, "application/json", _told(now, found))
+
+    return answer
+
+
+def _alive(now: float, found: State, bound: float) -> HTTPStatus:
+    restart = asks_for_restart(now, found, bound)
+    return HTTPStatus.SERVICE_UNAVAILABLE if restart else HTTPStatus.OK
+
+
+def _ready(_now: float, found: State, _bound: float) -> HTTPStatus:
+    return HTTPStatus.OK if found.name in READY else HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _told(now: float, found: State) -> str:
+    seconds = now - found.since
+    since = datetime.now(UTC) - timedelta(seconds=seconds)
+    told = {
+        "state": found.name,
+        "since": since.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "reason": found.reason,
+    }
+    return json.dumps(told)
+
+
+def _text(start: "StartResponse", status: HTTPStatus, kind: str, text: str) -> list[bytes]:
+    body = f"{text}\n".encode()
+    headers = [("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body)))]
+    start(f"{status.value} {status.phrase}", [*headers, ("Cache-Control", "no-store")])
+    return [body]
 
 
 def _of_process(tally: Tally) -> Iterator[Metric]:
@@ -218,6 +301,9 @@ def _of_process(tally: Tally) -> Iterator[Metric]:
             yield GaugeMetricFamily(metric, text, value=value)
     for metric, name, text in HISTOGRAMS:
         yield _histogram(metric, text, getattr(tally, name))
+    found = state(time.monotonic(), tally.beats).name
+    states: Values = {name: float(name == found) for name in STATES}
+    yield _gauge("oodl_state", "1 for what the flow does now, 0 for the rest.", "state", states)
     sizes = tally.state_bytes.copy()
     groups = len(sizes.keys() | tally.surprise.copy().keys())
     yield GaugeMetricFamily("oodl_groups", "Groups that have a state.", value=groups)

@@ -231,11 +231,14 @@ class RecoverySettings(_Section):
 
 
 class MetricSettings(_Section):
-    """Where Prometheus finds the metrics."""
+    """Where Prometheus finds the metrics, and an orchestrator how the flow does."""
 
     address: str = live("127.0.0.1", min_length=1, description="address to listen at")
     port: int = live(9464, ge=0, le=65535, description="port to listen at; 0: any free one")
     groups: int = live(1000, ge=0, description="most groups with a label of their own")
+    restart_after: float = live(
+        60.0, gt=0, description="seconds of standing still before /healthz asks for a restart"
+    )
 
 
 class GroupSettings(_Section):

@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from time import time as now
 from typing import cast
 
@@ -72,6 +73,9 @@ class Shared:
     meanwhile: Callable[[], None] = lambda: None
     owners: dict[str, int] = field(default_factory=dict)
     told: bool = False
+
+    def __post_init__(self) -> None:
+        self.tally.beats.links.append(self.consumer.health)
 
     def ending(self) -> bool:
         """Tell whether the process was asked to end, and say so once."""
@@ -131,6 +135,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._queue = shared.consumer.open(partition, offset)
         self._next = offset
         self._latest = 0.0
+        self._beats = shared.tally.beats
+        self._beats.open(partition)
 
     def next_batch(self) -> list[Arrived]:
         """Return what has arrived: a block a group, and what is rejected.
@@ -146,7 +152,10 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
             events.offset_expired(self._shared.tally, expired.partition, expired.offset)
-        return self._emit([_message(raw) for raw in raws]) if raws else []
+        items = self._emit([_message(raw) for raw in raws]) if raws else []
+        behind = self._queue.behind(self._next)
+        self._beats.turn(monotonic(), partition=self._partition, taken=len(raws), behind=behind)
+        return items
 
     def next_awake(self) -> datetime | None:
         """Return at once while messages wait, else when the consumer asks the broker again."""
@@ -210,7 +219,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
     def _tell_lag(self) -> None:
         tally = self._shared.tally
         events.broker_heard(tally, silent_seconds=self._shared.consumer.health.silent_seconds)
-        behind = None if self._next is None else self._queue.lag(self._next)
+        behind = self._queue.behind(self._next)
         if behind is not None:
             seconds = max(0.0, now() - self._latest) if behind and self._latest > 0 else 0.0
             events.lag_measured(tally, self._partition, behind, seconds)

@@ -173,6 +173,23 @@ def test_a_broker_is_not_silent_because_nothing_is_committed() -> None:
         assert consumer.health.silent_seconds < (time.monotonic() - committed) / 2
 
 
+def test_a_queue_tells_what_can_still_be_read() -> None:
+    with EmbeddedBroker(TOPIC) as broker:
+        fill(broker, 0, 5)
+        consumer = SharedConsumer(broker, topic=TOPIC, group="oodl")
+        queue, empty = consumer.open(0, None), consumer.open(1, None)
+        assert (queue.behind(None), empty.behind(None)) == (None, None)
+
+        take(queue, 2, at_a_time=2)
+
+        assert queue.behind(2) == 3
+        take(queue, 3)
+        wait_until(lambda: not empty.take(1) and empty.behind(None) == 0)
+        wait_until(lambda: not queue.take(1) and queue.behind(5) == 0)
+        fill(broker, 0, 1)
+        assert take(queue, 1) == [5]
+
+
 def test_a_broker_that_ends_is_an_error_of_the_connection_and_no_exception() -> None:
     broker = EmbeddedBroker(TOPIC)
     consumer = SharedConsumer(broker, topic=TOPIC, group="oodl")
