@@ -30,7 +30,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from prometheus_client.registry import CollectorRegistry
 
 from flows import events
-from flows.events import Histogram, Tally
+from flows.events import OTHER, Histogram, Tally
 from flows.health import READY, STATES, State, asks_for_restart, state
 from flows.settings import Settings
 from flows.wire import Reason
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["Collector", "ServeError", "serve"]
-
-OTHER = "__other__"
 
 # Metric by group, where it stands in the tally, and its help text.
 GROUP_COUNTERS = (
@@ -75,6 +73,8 @@ COUNTERS = (
     ("oodl_readings_received", "readings_received", "Messages that came from the readings topic."),
     ("oodl_codes_sent", "codes_sent", "Readings whose code the broker has confirmed."),
     ("oodl_dead_letters_sent", "dead_letters_sent", "Dead letters that the broker confirmed."),
+    ("oodl_groups_begun", "groups_begun", "Groups that came of which nothing was known."),
+    ("oodl_groups_expired", "groups_expired", "Groups that were silent for too long."),
 )
 PARTITION_GAUGES = (
     (
@@ -122,7 +122,7 @@ class Collector(PrometheusCollector):
     Parameters
     ----------
     tally : Tally
-        Read at every scrape, never written.
+        Read at every scrape; only the labels are kept there.
     settings : Settings
         ``metrics.groups`` of them bounds the labels.
     """
@@ -131,48 +131,62 @@ class Collector(PrometheusCollector):
         self.tally = tally
         self.restart_after = settings.metrics.restart_after
         self._most = settings.metrics.groups
-        self._labels: dict[str, str] = {}
-        self._left_behind: dict[tuple[str, str], float] = {}
+        self._rest: set[str] = set()  # groups that the last scrape showed as one
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; one is left out while its source is not known."""
+        labels = self.tally.labels.copy()  # before the counts: a group may expire meanwhile
         counted = {name: getattr(self.tally, name).copy() for _, name, _ in GROUP_COUNTERS}
         gauged = {name: getattr(self.tally, name).copy() for _, name, _ in GROUP_GAUGES}
-        self._label_groups(counted, gauged["surprise"])
+        self._label_groups(labels, counted, gauged["surprise"])
+        left_behind = self.tally.left_behind.copy()
         for metric, name, text in GROUP_COUNTERS:
-            yield _counter(metric, text, "group", self._added(name, counted[name]))
+            left = {group: left_behind.get((name, group), 0) for group in labels}
+            yield _counter(metric, text, "group", _added(labels, counted[name], left))
         for metric, name, text in GROUP_GAUGES:
-            yield _gauge(metric, text, "group", self._largest(gauged[name]))
+            yield _gauge(metric, text, "group", _largest(labels, gauged[name]))
         yield from _of_process(self.tally)
 
-    def _label_groups(self, counted: Mapping[str, Values], surprise: Values) -> None:
+    def _label_groups(
+        self, labels: dict[str, str], counted: Mapping[str, Values], surprise: Values
+    ) -> None:
         """Give a label to the first groups, and to any that is surprised; they keep it."""
-        for group in dict.fromkeys(group for values in counted.values() for group in values):
-            late = len(self._labels) >= self._most
-            if group in self._labels or (late and surprise.get(group, 0.0) <= 1):
+        known = dict.fromkeys(group for values in counted.values() for group in values)
+        for group in labels.keys() - known.keys():  # expired while they were given one
+            labels.pop(group)
+            self.tally.labels.pop(group, None)
+            for name in counted:
+                self.tally.left_behind.pop((name, group), None)
+        for group in known:
+            late = len(labels) >= self._most
+            if group in labels or group == OTHER or (late and surprise.get(group, 0.0) <= 1):
                 continue
-            self._labels[group] = _printable(group)
-            for name, values in counted.items() if late else ():
-                self._left_behind[name, group] = values.get(group, 0)
+            labels[group] = self.tally.labels[group] = _printable(group)
+            for name, values in counted.items() if group in self._rest else ():
+                self.tally.left_behind[name, group] = values.get(group, 0)
+        self._rest = known.keys() - labels.keys()
 
-    def _added(self, name: str, values: Values) -> Values:
-        """Add counts up by label; a label's first sample is 0, else its first rise is not seen."""
-        sums: dict[str, float] = dict.fromkeys(self._labels.values(), 0)
-        for group, value in values.items():
-            label, left = self._labels.get(group), self._left_behind.get((name, group), 0)
-            if label is None:
-                label, left = OTHER, 0
-            sums[label] = sums.get(label, 0) + value - left
-            if left:
-                sums[OTHER] = sums.get(OTHER, 0) + left
-        return sums
 
-    def _largest(self, values: Values) -> Values:
-        largest: dict[str, float] = {}
-        for group, value in values.items():
-            label = self._labels.get(group, OTHER)
-            largest[label] = max(value, largest.get(label, value))
-        return largest
+def _added(labels: Mapping[str, str], values: Values, left: Values) -> Values:
+    """Add counts up by label; a label's first sample is 0, else its first rise is not seen.
+
+    Those in `left` stood with the rest when their group got its label, and stay there.
+    """
+    sums: dict[str, float] = dict.fromkeys(labels.values(), 0)
+    for group, value in values.items():
+        label, before = labels.get(group, OTHER), left.get(group, 0)
+        sums[label] = sums.get(label, 0) + value - before
+        if before:
+            sums[OTHER] = sums.get(OTHER, 0) + before
+    return sums
+
+
+def _largest(labels: Mapping[str, str], values: Values) -> Values:
+    largest: dict[str, float] = {}
+    for group, value in values.items():
+        label = labels.get(group, OTHER)
+        largest[label] = max(value, largest.get(label, value))
+    return largest
 
 
 def serve(

@@ -169,6 +169,49 @@ def test_a_group_that_is_surprised_gets_a_label_and_no_count_is_lost_or_falls() 
     assert by_group(after, "oodl_surprise")["c"] == 0.5
 
 
+def test_a_group_that_expired_has_no_series_any_more_and_no_count_falls() -> None:
+    # given a group with a label from the first, one from its alarm on, and two without
+    tally = busy(["a", "b", "c", "d"])
+    scrape = scraper(tally, groups=1)
+    scrape()
+    tally.surprise["b"] = 1.5
+    scrape()
+    step(tally, "b")
+    before = scrape()
+    metric = "oodl_readings_coded_total"
+    assert by_group(before, metric) == {"a": 3, "b": 3, "__other__": 9}
+    # when all but the last are gone
+    for group in ("a", "b", "c"):
+        events.group_expired(tally, group=group)
+    after = scrape()
+    # then what stood with the rest still does, and there is room for another label
+    assert by_group(after, metric) == {"d": 0, "__other__": 9}
+    assert by_group(after, "oodl_surprise") == {"d": 0}
+    assert (after["oodl_groups", ()], after["oodl_groups_expired_total", ()]) == (1, 3)
+    # and one that comes again counts from 0
+    step(tally, "c")
+    assert by_group(scrape(), metric) == {"d": 0, "__other__": 12}
+
+
+def test_groups_that_come_and_go_leave_nothing_behind() -> None:
+    tally = Tally()
+    collector = Collector(tally, Settings())
+    codes = coded(3)
+    for number in range(20_000):
+        group = f"group-{number}"
+        events.readings_coded(tally, group=group, codes=codes)
+        tally.surprise[group] = 1.5
+        if number % 500 == 0:
+            list(collector.collect())
+        events.group_expired(tally, group=group)
+    list(collector.collect())
+    kept = [name for name in Tally.__slots__ if isinstance(getattr(tally, name), dict)]
+    assert {name: len(getattr(tally, name)) for name in kept if len(getattr(tally, name)) > 1} == {}
+    labelled = 20_000 // 500
+    rest = 3.0 * (20_000 - labelled)
+    assert by_group(scraper(tally)(), "oodl_readings_coded_total") == {"__other__": rest}
+
+
 def test_the_first_rise_of_a_counter_can_be_seen() -> None:
     # given a group that never jumped
     tally = Tally()
