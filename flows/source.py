@@ -11,7 +11,8 @@ Batching
     where its channels change on the way. Nothing here waits.
 Counted
     Readings received, rejected by reason, and oddities (unknown channels, key and field that
-    differ, a group on a second partition); the lag of each partition once a snapshot.
+    differ, a group on a second partition, headers that cannot be read); the lag of each partition
+    once a snapshot.
 Broker away
     Nothing arrives, and nothing is raised: the client goes on asking. Health tells it by silence.
 Offset expired
@@ -149,7 +150,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
             events.offset_expired(self._shared.tally, expired.partition, expired.offset)
-        items = self._emit([_message(raw) for raw in raws]) if raws else []
+        items = self._emit([self._message(raw) for raw in raws]) if raws else []
         behind = self._queue.behind(self._next)
         self._beats.turn(monotonic(), partition=self._partition, taken=len(raws), behind=behind)
         return items
@@ -163,6 +164,23 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._queue.snapped(self._next)
         self._tell_lag()
         return self._next, self._groups.pack()
+
+    def _message(self, raw: Raw) -> Message:
+        kind, stamp = raw.timestamp()
+        message = Message(
+            raw.topic() or "",
+            raw.partition() or 0,
+            raw.offset() or 0,
+            raw.key(),
+            raw.value(),
+            [],
+            -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000,
+        )
+        try:
+            message.headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
+        except SystemError:  # what the client ends with over a name that is no UTF-8
+            events.oddity(self._shared.tally, "headers_unreadable", _place(message))
+        return message
 
     def _emit(self, messages: list[Message]) -> list[Arrived]:
         """Bucket readings by group, in order; a block ends where the channels change."""
@@ -287,20 +305,6 @@ class _Bucket:
             for each in self._items
         ]
         return blocks + self._rejected
-
-
-def _message(raw: Raw) -> Message:
-    kind, stamp = raw.timestamp()
-    headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
-    return Message(
-        raw.topic() or "",
-        raw.partition() or 0,
-        raw.offset() or 0,
-        raw.key(),
-        raw.value(),
-        headers,
-        -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000,
-    )
 
 
 def _name(message: Message) -> str:
