@@ -23,7 +23,7 @@ from bytewax.run import cli_main
 from flows import events, manifest
 from flows.events import Tally
 from flows.group import Steps
-from flows.items import Arrived, GroupBlock, Outgoing
+from flows.items import Arrived, Expiry, GroupBlock, Outgoing
 from flows.kafka import Cluster, SharedConsumer, StopFlag, describe
 from flows.manifest import Manifest
 from flows.settings import Settings, load
@@ -147,15 +147,15 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
 def _connect(source: KafkaSource, steps: Steps, sink: KafkaSink) -> Dataflow:
     flow = Dataflow("oodl")
     arrived = op.input("readings", flow, source)
-    fit = op.branch("fit", arrived, _is_block)
+    fit = op.branch("fit", arrived, _is_of_group)
     encoded = op.stateful_batch("groups", fit.trues, steps)
     outgoing = op.merge("outgoing", encoded, fit.falses)
     op.output("outputs", cast(Stream[Outgoing], outgoing), sink)
     return flow
 
 
-def _is_block(arrived: Arrived) -> TypeGuard[tuple[str, GroupBlock]]:
-    return isinstance(arrived[1], GroupBlock)
+def _is_of_group(arrived: Arrived) -> TypeGuard[tuple[str, GroupBlock | Expiry]]:
+    return isinstance(arrived[1], GroupBlock | Expiry)
 
 
 def _hold_folder(settings: Settings, cluster: Cluster, undo: ExitStack) -> Manifest:

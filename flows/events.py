@@ -16,6 +16,7 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
+from flows.health import Beats
 from oodl.coding import Codes, Version
 from oodl.stream import GroupState, Noticed
 
@@ -29,6 +30,8 @@ __all__ = [
     "delivery_failed",
     "epoch_chosen",
     "flow_ended",
+    "group_begun",
+    "group_expired",
     "group_held",
     "group_noticed",
     "group_stepped",
@@ -48,6 +51,10 @@ __all__ = [
 log = logging.getLogger("flows")
 
 HOLD_SECONDS = 10.0
+OTHER = "__other__"  # the groups that have no label of their own, and those that are gone
+COUNTED_BY_GROUP = ("readings_coded", "values", "energy", "residual_energy", "atoms_kept",
+                    "versions_published", "jumps")  # fmt: skip
+SHOWN_BY_GROUP = ("surprise", "version", "last_reading", "state_bytes")
 ERROR_BOUNDS = (0.01, 0.02, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 2.0, 5.0)
 LATENCY_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 SNAPSHOT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -104,6 +111,12 @@ class Tally:
         Seconds that only rise; decides when a held warning may speak again.
     broker_heard : float or None
         By that clock, when the quietest broker last said anything.
+    beats : Beats
+        By which the flow's health is told.
+    labels : dict of str to str
+        Groups that have a label of their own, and that label; kept by the exporter.
+    left_behind : dict of (str, str) to float
+        By count and group: what stood with the rest when a group got its label.
     """
 
     readings_received: int = 0
@@ -115,6 +128,8 @@ class Tally:
     atoms_kept: Counts = field(default_factory=_counts)
     codes_sent: int = 0
     dead_letters_sent: int = 0
+    groups_begun: int = 0
+    groups_expired: int = 0
     versions_published: Counts = field(default_factory=_counts)
     jumps: Counts = field(default_factory=_counts)
     oddities: Counts = field(default_factory=_counts)
@@ -132,6 +147,9 @@ class Tally:
     clock: Callable[[], float] = time.monotonic
     spoke: dict[str, float] = field(default_factory=dict)
     held: Counts = field(default_factory=_counts)
+    beats: Beats = field(default_factory=Beats)
+    labels: dict[str, str] = field(default_factory=dict)
+    left_behind: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def broker_silent(self) -> float | None:
@@ -206,6 +224,28 @@ def group_stepped(tally: Tally, *, group: str, state: GroupState) -> None:
 def group_held(tally: Tally, *, group: str, state_bytes: int) -> None:
     """Know a group's state by its packed size; counted as one of the groups from now on."""
     tally.state_bytes[group] = state_bytes
+
+
+def group_begun(tally: Tally, *, group: str) -> None:
+    """Tell of a group of which nothing is known: it is new, or its time was over."""
+    tally.groups_begun += 1
+    log.debug("Group begun. group=%(group)r", {"group": group})
+
+
+def group_expired(tally: Tally, *, group: str) -> None:
+    """Let go of a group that was silent for too long; what it had counted stays with the rest.
+
+    Of a group with a label that is only what it had counted before: its own series ends.
+    """
+    labelled = tally.labels.pop(group, None) is not None
+    for name in COUNTED_BY_GROUP:
+        counts = getattr(tally, name)
+        count, before = counts.pop(group, 0), tally.left_behind.pop((name, group), 0)
+        counts[OTHER] += before if labelled else count
+    for name in SHOWN_BY_GROUP:
+        getattr(tally, name).pop(group, None)
+    tally.groups_expired += 1
+    log.debug("Group expired. group=%(group)r", {"group": group})
 
 
 def group_noticed(tally: Tally, *, group: str, noticed: Noticed) -> None:

@@ -2,15 +2,22 @@
 
 Nothing is kept twice. A label names a group, never a sensor; the first ``metrics.groups`` groups
 have one of their own, and so has any that was surprised; the rest are added up as ``__other__``.
+Beside them, and from threads that are not the flow's, it is told how the flow does.
 """
 
 import errno
-from collections.abc import Iterator, Mapping
-from typing import get_args
-from wsgiref.simple_server import WSGIServer
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, get_args
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import numpy as np
-import prometheus_client
+from prometheus_client import make_wsgi_app
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -18,19 +25,22 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector as PrometheusCollector
 from prometheus_client.registry import CollectorRegistry
 
 from flows import events
-from flows.events import Histogram, Tally
+from flows.events import OTHER, Histogram, Tally
+from flows.health import READY, STATES, State, asks_for_restart, state
 from flows.settings import Settings
 from flows.wire import Reason
 from oodl import __version__
 from oodl.errors import OodlError
 
-__all__ = ["Collector", "ServeError", "serve"]
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-OTHER = "__other__"
+__all__ = ["Collector", "ServeError", "serve"]
 
 # Metric by group, where it stands in the tally, and its help text.
 GROUP_COUNTERS = (
@@ -63,6 +73,8 @@ COUNTERS = (
     ("oodl_readings_received", "readings_received", "Messages that came from the readings topic."),
     ("oodl_codes_sent", "codes_sent", "Readings whose code the broker has confirmed."),
     ("oodl_dead_letters_sent", "dead_letters_sent", "Dead letters that the broker confirmed."),
+    ("oodl_groups_begun", "groups_begun", "Groups that came of which nothing was known."),
+    ("oodl_groups_expired", "groups_expired", "Groups that were silent for too long."),
 )
 PARTITION_GAUGES = (
     (
@@ -110,62 +122,77 @@ class Collector(PrometheusCollector):
     Parameters
     ----------
     tally : Tally
-        Read at every scrape, never written.
+        Read at every scrape; only the labels are kept there.
     settings : Settings
         ``metrics.groups`` of them bounds the labels.
     """
 
     def __init__(self, tally: Tally, settings: Settings) -> None:
         self.tally = tally
+        self.restart_after = settings.metrics.restart_after
         self._most = settings.metrics.groups
-        self._labels: dict[str, str] = {}
-        self._left_behind: dict[tuple[str, str], float] = {}
+        self._rest: set[str] = set()  # groups that the last scrape showed as one
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; one is left out while its source is not known."""
+        labels = self.tally.labels.copy()  # before the counts: a group may expire meanwhile
         counted = {name: getattr(self.tally, name).copy() for _, name, _ in GROUP_COUNTERS}
         gauged = {name: getattr(self.tally, name).copy() for _, name, _ in GROUP_GAUGES}
-        self._label_groups(counted, gauged["surprise"])
+        self._label_groups(labels, counted, gauged["surprise"])
+        left_behind = self.tally.left_behind.copy()
         for metric, name, text in GROUP_COUNTERS:
-            yield _counter(metric, text, "group", self._added(name, counted[name]))
+            left = {group: left_behind.get((name, group), 0) for group in labels}
+            yield _counter(metric, text, "group", _added(labels, counted[name], left))
         for metric, name, text in GROUP_GAUGES:
-            yield _gauge(metric, text, "group", self._largest(gauged[name]))
+            yield _gauge(metric, text, "group", _largest(labels, gauged[name]))
         yield from _of_process(self.tally)
 
-    def _label_groups(self, counted: Mapping[str, Values], surprise: Values) -> None:
+    def _label_groups(
+        self, labels: dict[str, str], counted: Mapping[str, Values], surprise: Values
+    ) -> None:
         """Give a label to the first groups, and to any that is surprised; they keep it."""
-        for group in dict.fromkeys(group for values in counted.values() for group in values):
-            late = len(self._labels) >= self._most
-            if group in self._labels or (late and surprise.get(group, 0.0) <= 1):
+        known = dict.fromkeys(group for values in counted.values() for group in values)
+        for group in labels.keys() - known.keys():  # expired while they were given one
+            labels.pop(group)
+            self.tally.labels.pop(group, None)
+            for name in counted:
+                self.tally.left_behind.pop((name, group), None)
+        for group in known:
+            late = len(labels) >= self._most
+            if group in labels or group == OTHER or (late and surprise.get(group, 0.0) <= 1):
                 continue
-            self._labels[group] = _printable(group)
-            for name, values in counted.items() if late else ():
-                self._left_behind[name, group] = values.get(group, 0)
+            labels[group] = self.tally.labels[group] = _printable(group)
+            for name, values in counted.items() if group in self._rest else ():
+                self.tally.left_behind[name, group] = values.get(group, 0)
+        self._rest = known.keys() - labels.keys()
 
-    def _added(self, name: str, values: Values) -> Values:
-        """Add counts up by label; a label's first sample is 0, else its first rise is not seen."""
-        sums: dict[str, float] = dict.fromkeys(self._labels.values(), 0)
-        for group, value in values.items():
-            label, left = self._labels.get(group), self._left_behind.get((name, group), 0)
-            if label is None:
-                label, left = OTHER, 0
-            sums[label] = sums.get(label, 0) + value - left
-            if left:
-                sums[OTHER] = sums.get(OTHER, 0) + left
-        return sums
 
-    def _largest(self, values: Values) -> Values:
-        largest: dict[str, float] = {}
-        for group, value in values.items():
-            label = self._labels.get(group, OTHER)
-            largest[label] = max(value, largest.get(label, value))
-        return largest
+def _added(labels: Mapping[str, str], values: Values, left: Values) -> Values:
+    """Add counts up by label; a label's first sample is 0, else its first rise is not seen.
+
+    Those in `left` stood with the rest when their group got its label, and stay there.
+    """
+    sums: dict[str, float] = dict.fromkeys(labels.values(), 0)
+    for group, value in values.items():
+        label, before = labels.get(group, OTHER), left.get(group, 0)
+        sums[label] = sums.get(label, 0) + value - before
+        if before:
+            sums[OTHER] = sums.get(OTHER, 0) + before
+    return sums
+
+
+def _largest(labels: Mapping[str, str], values: Values) -> Values:
+    largest: dict[str, float] = {}
+    for group, value in values.items():
+        label = labels.get(group, OTHER)
+        largest[label] = max(value, largest.get(label, value))
+    return largest
 
 
 def serve(
     collector: Collector, address: str, port: int, *, fallback: bool = False
 ) -> tuple[WSGIServer, int]:
-    """Serve a collector's metrics from a thread of its own.
+    """Serve ``/metrics``, ``/healthz`` and ``/readyz`` from threads of their own.
 
     Parameters
     ----------
@@ -189,18 +216,88 @@ def serve(
     ServeError
         If the port is taken, and no other one may be used.
     """
-    registry = CollectorRegistry()
-    registry.register(collector)
     try:
-        server, _ = prometheus_client.start_http_server(port, address, registry)
+        server = _start(collector, address, port)
     except OSError as problem:
         if problem.errno != errno.EADDRINUSE or not fallback:
             msg = f"metrics: expected to listen at {address}:{port}, got {problem.strerror}; "
             msg += "end what listens there, or set metrics.port or metrics.address"
             raise ServeError(msg) from problem
-        server, _ = prometheus_client.start_http_server(0, address, registry)
+        server = _start(collector, address, 0)
         events.metrics_port_moved(collector.tally, wanted=port, bound=server.server_port)
     return server, server.server_port
+
+
+def _start(collector: Collector, address: str, port: int) -> WSGIServer:
+    """Listen as the client library's own server does, which answers metrics on every path."""
+    family, _, _, _, place = socket.getaddrinfo(
+        address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+
+    class Server(ThreadingWSGIServer):
+        address_family = family
+
+    app = _application(collector)
+    server = make_server(str(place[0]), port, app, Server, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="exporter", daemon=True).start()
+    return server
+
+
+class _Quiet(WSGIRequestHandler):
+    """Requests are no news."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (as it is called)
+        """Say nothing."""
+
+
+def _application(collector: Collector) -> "WSGIApplication":
+    registry = CollectorRegistry()
+    registry.register(collector)
+    metrics = make_wsgi_app(registry)
+    health = {"/healthz": _alive, "/readyz": _ready}
+
+    def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            page: Iterable[bytes] = metrics(environ, start)
+            return page
+        if path not in health:
+            told = "expected /metrics, /healthz or /readyz"
+            return _text(start, HTTPStatus.NOT_FOUND, "text/plain", told)
+        now = time.monotonic()
+        found = state(now, collector.tally.beats)
+        status = health[path](now, found, collector.restart_after)
+        return _text(start, status, "application/json", _told(now, found))
+
+    return answer
+
+
+def _alive(now: float, found: State, bound: float) -> HTTPStatus:
+    restart = asks_for_restart(now, found, bound)
+    return HTTPStatus.SERVICE_UNAVAILABLE if restart else HTTPStatus.OK
+
+
+def _ready(_now: float, found: State, _bound: float) -> HTTPStatus:
+    return HTTPStatus.OK if found.name in READY else HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _told(now: float, found: State) -> str:
+    seconds = now - found.since
+    since = datetime.now(UTC) - timedelta(seconds=seconds)
+    told = {
+        "state": found.name,
+        "since": since.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "reason": found.reason,
+    }
+    return json.dumps(told)
+
+
+def _text(start: "StartResponse", status: HTTPStatus, kind: str, text: str) -> list[bytes]:
+    body = f"{text}\n".encode()
+    headers = [("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body)))]
+    start(f"{status.value} {status.phrase}", [*headers, ("Cache-Control", "no-store")])
+    return [body]
 
 
 def _of_process(tally: Tally) -> Iterator[Metric]:
@@ -218,6 +315,9 @@ def _of_process(tally: Tally) -> Iterator[Metric]:
             yield GaugeMetricFamily(metric, text, value=value)
     for metric, name, text in HISTOGRAMS:
         yield _histogram(metric, text, getattr(tally, name))
+    found = state(time.monotonic(), tally.beats).name
+    states: Values = {name: float(name == found) for name in STATES}
+    yield _gauge("oodl_state", "1 for what the flow does now, 0 for the rest.", "state", states)
     sizes = tally.state_bytes.copy()
     groups = len(sizes.keys() | tally.surprise.copy().keys())
     yield GaugeMetricFamily("oodl_groups", "Groups that have a state.", value=groups)

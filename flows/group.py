@@ -1,7 +1,8 @@
 """One group's blocks in, what is to be written out: the engine's shell around `GroupCoder`.
 
 State crosses a snapshot as one packed value, with the fingerprint of the settings it was learned
-under. Where that has changed the group starts anew, which is an event.
+under. Where that has changed the group starts anew, which is an event. A group whose time is over
+is forgotten, state and all; when it comes again it begins as any new one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from flows import events
 from flows.events import Tally
-from flows.items import Encoded, GroupBlock
+from flows.items import Encoded, Expiry, GroupBlock
 from flows.kafka import Output
 from flows.settings import Settings
 from flows.state import pack, unpack
@@ -37,7 +38,9 @@ class Steps:
     settings: Settings
     tally: Tally
 
-    def __call__(self, resume: bytes | None) -> StatefulBatchLogic[GroupBlock, Encoded, bytes]:
+    def __call__(
+        self, resume: bytes | None
+    ) -> StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]:
         """Go on with a group, or begin with one; its name comes with its first block."""
         return GroupLogic(self, resume)
 
@@ -49,7 +52,7 @@ class Steps:
         )
 
 
-class GroupLogic(StatefulBatchLogic[GroupBlock, Encoded, bytes]):
+class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
     """The step of one group.
 
     Parameters
@@ -66,15 +69,20 @@ class GroupLogic(StatefulBatchLogic[GroupBlock, Encoded, bytes]):
         self._coder = GroupCoder()
         self._state: GroupState | None = None
 
-    def on_batch(self, values: list[GroupBlock]) -> tuple[Iterable[Encoded], bool]:
-        """Code the blocks in order."""
-        state = self._state or self._begin(values[0].group)
+    def on_batch(self, values: list[GroupBlock | Expiry]) -> tuple[Iterable[Encoded], bool]:
+        """Code the blocks in order; the engine lets go of a group that was forgotten."""
         encoded = []
         for item in values:
-            state, outputs = self._coder.step(state, item.block)
+            if isinstance(item, Expiry):
+                self._forget(item.group)
+                continue
+            state = self._state or self._begin(item.group)
+            self._state, outputs = self._coder.step(state, item.block)
+            self._packed = None
             encoded.append(self._encode(item, outputs))
-        self._state, self._packed = state, None
-        events.group_stepped(self._steps.tally, group=self._group, state=state)
+        if self._state is None:
+            return encoded, StatefulBatchLogic.DISCARD
+        events.group_stepped(self._steps.tally, group=self._group, state=self._state)
         return encoded, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
@@ -90,12 +98,17 @@ class GroupLogic(StatefulBatchLogic[GroupBlock, Encoded, bytes]):
         """Go on from the snapshot, unless it was learned under other settings."""
         self._group, self._coder = group, self._steps.coder(group)
         if self._packed is None:
+            events.group_begun(self._steps.tally, group=group)
             return self._coder.start()
         state, learned_under = unpack(self._packed)
         if learned_under == self._steps.settings.fingerprint(group):
             return state
         events.group_noticed(self._steps.tally, group=group, noticed=Noticed("restart"))
         return self._coder.start()
+
+    def _forget(self, group: str) -> None:
+        self._state = self._packed = None
+        events.group_expired(self._steps.tally, group=group)
 
     def _encode(self, item: GroupBlock, outputs: list[StepOutput]) -> Encoded:
         encoded = Encoded(self._group, item.partition, [], [])

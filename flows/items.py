@@ -6,7 +6,7 @@ from flows.kafka import Output
 from flows.wire import Rejected
 from oodl.stream import Block, Published
 
-__all__ = ["Arrived", "Encoded", "GroupBlock", "Outgoing"]
+__all__ = ["Arrived", "Encoded", "Expiry", "GroupBlock", "Outgoing"]
 
 
 class GroupBlock(msgspec.Struct):
@@ -25,6 +25,12 @@ class GroupBlock(msgspec.Struct):
     partition: int
     block: Block
     stamps: list[float]
+
+
+class Expiry(msgspec.Struct):
+    """A group has been silent for too long: what was learned of it is to be forgotten."""
+
+    group: str
 
 
 class Encoded(msgspec.Struct):
@@ -46,5 +52,5 @@ class Encoded(msgspec.Struct):
     codes: list[Output]
 
 
-Arrived = tuple[str, GroupBlock | Rejected]  # with the key that leads it through the flow
+Arrived = tuple[str, GroupBlock | Expiry | Rejected]  # with the key that leads it through the flow
 Outgoing = tuple[str, Encoded | Rejected]

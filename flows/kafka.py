@@ -175,10 +175,16 @@ class Health:
         The last error of the client, "" when there was none.
     heard_at : float
         When the quietest leader of our partitions last said anything (monotonic).
+    measured_at : float or None
+        When that was measured; None: never, as a producer's is not.
+    lost_at : float or None
+        When the client last said that no broker can be reached.
     """
 
     error: str = ""
     heard_at: float = field(default_factory=monotonic)
+    measured_at: float | None = None
+    lost_at: float | None = None
 
     @property
     def silent_seconds(self) -> float:
@@ -188,11 +194,21 @@ class Health:
     def failed(self, error: KafkaError) -> None:
         """Keep an error that the client recovers from by itself."""
         self.error = error.str()
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.lost_at = monotonic()
 
     def measured(self, statistics: str) -> None:
-        """Read librdkafka's statistics; a frozen broker shows there and nowhere else."""
+        """Read librdkafka's statistics; a frozen broker shows there and nowhere else.
+
+        The group's coordinator is listed a second time, as a connection that only commits use: on
+        an idle topic that one is silent for good reason.
+        """
         figures = json.loads(statistics)
-        idle = {broker["nodeid"]: broker["rxidle"] / 1e6 for broker in figures["brokers"].values()}
+        idle = {
+            broker["nodeid"]: broker["rxidle"] / 1e6
+            for broker in figures["brokers"].values()
+            if broker["source"] == "learned"
+        }
         leaders = {
             part["leader"]
             for topic in figures["topics"].values()
@@ -200,7 +216,8 @@ class Health:
         }
         silent = [idle[leader] for leader in leaders if idle.get(leader, -1.0) >= 0]
         if silent:
-            self.heard_at = monotonic() - max(silent)
+            self.measured_at = monotonic()
+            self.heard_at = self.measured_at - max(silent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +240,7 @@ class PartitionQueue:
         self.messages: deque[Raw] = deque()
         self.expired: OffsetExpired | None = None
         self.paused = False
+        self.at_end = False
 
     def take(self, most: int) -> list[Raw]:
         """Return up to `most` messages in order; never waits."""
@@ -257,6 +275,16 @@ class PartitionQueue:
         """Messages between `offset` and the end as last heard; None before the first answer."""
         return self._consumer.lag(self.partition, offset)
 
+    def behind(self, offset: int | None) -> int | None:
+        """Messages from `offset` on that can be read; None before the first answer.
+
+        Markers of transactions take offsets and are never read, so the end's offset does not tell.
+        """
+        if self.at_end and not self.messages:
+            return 0
+        lag = None if offset is None else self.lag(offset)
+        return len(self.messages) or None if lag is None else lag
+
 
 class SharedConsumer:
     """One consumer for all partitions of this process, each with a queue of its own.
@@ -284,6 +312,7 @@ class SharedConsumer:
                 "group.id": group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
+                "enable.partition.eof": True,
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "socket.timeout.ms": ANSWER_MS,
                 "statistics.interval.ms": STATISTICS_MS,
@@ -354,7 +383,11 @@ class SharedConsumer:
     def _sort(self, raw: Raw) -> None:
         error = raw.error()
         if error is None:
-            self._queues[raw.partition()].messages.append(raw)
+            queue = self._queues[raw.partition()]
+            queue.at_end = False
+            queue.messages.append(raw)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._queues[raw.partition()].at_end = True
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._from_earliest(raw, error)
         elif error.fatal() or error.code() in HOPELESS:

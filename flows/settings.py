@@ -45,6 +45,7 @@ __all__ = [
     "CodeSettings",
     "CodingSettings",
     "GroupSettings",
+    "GroupsSettings",
     "KafkaSettings",
     "MetricSettings",
     "RecoverySettings",
@@ -57,6 +58,7 @@ __all__ = [
 
 PREFIX, DELIMITER = "OODL_", "__"
 RIVALS = {"tolerance": "atoms", "atoms": "tolerance"}  # a coding rule, and the one it replaces
+REMEMBERED = 100_000  # groups whose pattern is not looked for again
 LARGEST_FRAME = 256  # numbers; a dictionary has the square of it
 
 live = partial(Field, json_schema_extra={"mark": "live"})
@@ -231,11 +233,14 @@ class RecoverySettings(_Section):
 
 
 class MetricSettings(_Section):
-    """Where Prometheus finds the metrics."""
+    """Where Prometheus finds the metrics, and an orchestrator how the flow does."""
 
     address: str = live("127.0.0.1", min_length=1, description="address to listen at")
     port: int = live(9464, ge=0, le=65535, description="port to listen at; 0: any free one")
     groups: int = live(1000, ge=0, description="most groups with a label of their own")
+    restart_after: float = live(
+        60.0, gt=0, description="seconds of standing still before /healthz asks for a restart"
+    )
 
 
 class GroupSettings(_Section):
@@ -244,6 +249,28 @@ class GroupSettings(_Section):
     coding: CodingSettings = CodingSettings()
     channels: ChannelSettings = ChannelSettings()
     time: TimeSettings = TimeSettings()
+
+
+class GroupsSettings(_Section):
+    """How many groups there may be, and for how long; and what is otherwise for some of them.
+
+    Each further key is a pattern of groups' names, with a `GroupSettings`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, GroupSettings] = Field(init=False)
+
+    max: int = live(
+        20_000, ge=1, description="most groups of a partition; readings of others are dead letters"
+    )
+    ttl: float = live(
+        0.0, ge=0, description="seconds of silence after which a group is forgotten; 0: never"
+    )
+
+    @property
+    def patterns(self) -> dict[str, GroupSettings]:
+        """What is otherwise for groups whose name matches, in the file's order."""
+        return self.__pydantic_extra__
 
 
 class Settings(BaseSettings):
@@ -274,9 +301,7 @@ class Settings(BaseSettings):
     codes: CodeSettings = CodeSettings()
     recovery: RecoverySettings = RecoverySettings()
     metrics: MetricSettings = MetricSettings()
-    groups: dict[str, GroupSettings] = Field(
-        default_factory=dict, description="what is otherwise for groups, by a pattern of their name"
-    )
+    groups: GroupsSettings = GroupsSettings()
 
     _of_pattern: dict[str, GroupSettings] = PrivateAttr(default_factory=dict)
     _of_group: dict[str, GroupSettings] = PrivateAttr(default_factory=dict)
@@ -300,7 +325,7 @@ class Settings(BaseSettings):
         problems: list[InitErrorDetails] = []
         whole = GroupSettings(coding=self.coding, channels=self.channels, time=self.time)
         self._of_pattern[""] = whole
-        for pattern, own in self.groups.items():
+        for pattern, own in self.groups.patterns.items():
             try:
                 self._of_pattern[pattern] = _merged(whole, own)
             except ValidationError as problem:
@@ -313,7 +338,9 @@ class Settings(BaseSettings):
         """Coding, channels and time of a group: the first pattern in the file's order decides."""
         found = self._of_group.get(name)
         if found is None:
-            matching = (pattern for pattern in self.groups if fnmatchcase(name, pattern))
+            if len(self._of_group) >= REMEMBERED:
+                self._of_group.clear()
+            matching = (pattern for pattern in self.groups.patterns if fnmatchcase(name, pattern))
             found = self._of_group[name] = self._of_pattern[next(matching, "")]
         return found
 
@@ -422,7 +449,7 @@ def _section(loc: tuple[int | str, ...]) -> tuple[type[BaseModel], list[str]]:
     """Follow a path to the innermost section; also the keys that are left of it."""
     section: type[BaseModel] = Settings
     keys = [str(key) for key in loc]
-    if keys[:1] == ["groups"]:
+    if keys[:1] == ["groups"] and keys[1:] and keys[1] not in GroupsSettings.model_fields:
         section, keys = GroupSettings, keys[2:]
     while keys and keys[0] in section.model_fields:
         inner = section.model_fields[keys[0]].annotation

@@ -81,13 +81,15 @@ class SinkPart(StatefulSinkPartition[Encoded | Rejected, None]):
         """Send a batch: dictionaries first, and the rest once those are confirmed."""
         outbox = self._outbox
         encoded = [value for value in values if isinstance(value, Encoded)]
-        outbox.publish([value for value in encoded if value.published])
-        outbox.send([output for value in encoded for output in value.codes])
-        outbox.bury([value for value in values if isinstance(value, Rejected)])
+        with outbox.beats.in_sink():
+            outbox.publish([value for value in encoded if value.published])
+            outbox.send([output for value in encoded for output in value.codes])
+            outbox.bury([value for value in values if isinstance(value, Rejected)])
 
     def snapshot(self) -> None:
         """Return when everything written is confirmed."""
-        self._outbox.snapshot()
+        with self._outbox.beats.in_sink():
+            self._outbox.snapshot()
 
 
 class Outbox:
@@ -107,6 +109,7 @@ class Outbox:
         self, settings: Settings, tally: Tally, stop: StopFlag, delivery_seconds: float = 120.0
     ) -> None:
         self._topics, self._tally = settings.topics, tally
+        self.beats = tally.beats
         self._most_bytes = settings.kafka.max_message_bytes
         self._confirmed: dict[str, int] = defaultdict(int)
         self._seconds: list[float] = []
@@ -117,6 +120,7 @@ class Outbox:
             max_message_bytes=self._most_bytes,
             delivery_seconds=delivery_seconds,
         )
+        self.beats.links.append(self._producer.health)
 
     def publish(self, batch: list[Encoded]) -> None:
         """Send dictionaries, and return when they are confirmed.

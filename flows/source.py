@@ -11,7 +11,8 @@ Batching
     where its channels change on the way. Nothing here waits.
 Counted
     Readings received, rejected by reason, and oddities (unknown channels, key and field that
-    differ, a group on a second partition); the lag of each partition once a snapshot.
+    differ, a group on a second partition, headers that cannot be read); the lag of each partition
+    once a snapshot.
 Broker away
     Nothing arrives, and nothing is raised: the client goes on asking. Health tells it by silence.
 Offset expired
@@ -20,11 +21,10 @@ SIGTERM
     The source ends at its next turn, which makes the engine take a last snapshot.
 """
 
-import pickle
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from time import time as now
 from typing import cast
 
@@ -35,17 +35,18 @@ from confluent_kafka import Message as Raw
 
 from flows import events
 from flows.events import Tally
-from flows.items import Arrived, GroupBlock
+from flows.groups import Groups
+from flows.items import Arrived, Expiry, GroupBlock
 from flows.kafka import SharedConsumer, StopFlag
 from flows.settings import Settings
 from flows.wire import Fault, Message, Reading, Reason, Rejected, decode
-from oodl.channels import ChannelPlan, Refusal, Row
+from oodl.channels import Refusal, Row
 from oodl.stream import Block
 
-__all__ = ["Groups", "KafkaSource", "PartitionReader", "Resume", "Shared"]
+__all__ = ["KafkaSource", "PartitionReader", "Resume", "Shared"]
 
 MOST = 5000  # messages a turn: a partition with a backlog leaves the others their turns
-Resume = tuple[int | None, bytes]  # the next offset, and the groups' channels
+Resume = tuple[int | None, bytes]  # the next offset, and what is known of the groups
 
 
 @dataclass(slots=True)
@@ -72,6 +73,9 @@ class Shared:
     meanwhile: Callable[[], None] = lambda: None
     owners: dict[str, int] = field(default_factory=dict)
     told: bool = False
+
+    def __post_init__(self) -> None:
+        self.tally.beats.links.append(self.consumer.health)
 
     def ending(self) -> bool:
         """Tell whether the process was asked to end, and say so once."""
@@ -120,17 +124,17 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
     offset : int or None
         Where to go on; None: at the earliest message.
     groups : Groups
-        What is known of the channels of its groups.
+        What is known of its groups.
     """
 
-    def __init__(
-        self, shared: Shared, partition: int, offset: int | None, groups: "Groups"
-    ) -> None:
+    def __init__(self, shared: Shared, partition: int, offset: int | None, groups: Groups) -> None:
         self._shared, self._partition, self._groups = shared, partition, groups
         self._most_bytes = shared.settings.kafka.max_message_bytes
         self._queue = shared.consumer.open(partition, offset)
         self._next = offset
         self._latest = 0.0
+        self._beats = shared.tally.beats
+        self._beats.open(partition)
 
     def next_batch(self) -> list[Arrived]:
         """Return what has arrived: a block a group, and what is rejected.
@@ -146,7 +150,10 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
             events.offset_expired(self._shared.tally, expired.partition, expired.offset)
-        return self._emit([_message(raw) for raw in raws]) if raws else []
+        items = self._emit([self._message(raw) for raw in raws]) if raws else []
+        behind = self._queue.behind(self._next)
+        self._beats.turn(monotonic(), partition=self._partition, taken=len(raws), behind=behind)
+        return items
 
     def next_awake(self) -> datetime | None:
         """Return at once while messages wait, else when the consumer asks the broker again."""
@@ -158,41 +165,56 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._tell_lag()
         return self._next, self._groups.pack()
 
+    def _message(self, raw: Raw) -> Message:
+        kind, stamp = raw.timestamp()
+        message = Message(
+            raw.topic() or "",
+            raw.partition() or 0,
+            raw.offset() or 0,
+            raw.key(),
+            raw.value(),
+            [],
+            -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000,
+        )
+        try:
+            message.headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
+        except SystemError:  # what the client ends with over a name that is no UTF-8
+            events.oddity(self._shared.tally, "headers_unreadable", _place(message))
+        return message
+
     def _emit(self, messages: list[Message]) -> list[Arrived]:
         """Bucket readings by group, in order; a block ends where the channels change."""
-        rejected: list[Arrived] = []
-        growing: dict[str, _Rows] = {}
-        blocks: list[_Rows] = []
+        bucket = _Bucket(self._partition)
         for message in messages:
-            admitted = self._admit(message)
-            if isinstance(admitted, Rejected):
-                rejected.append((_name(message), admitted))
+            reading = decode(message, self._most_bytes)
+            if isinstance(reading, Fault):
+                bucket.reject(self._reject(message, reading.reason, reading.detail))
                 continue
-            reading, row = admitted
-            rows = growing.get(reading.group)
-            if rows is None or not rows.fit(row):
-                rows = growing[reading.group] = _Rows(reading.group, row.channels, row.settled)
-                blocks.append(rows)
-            rows.add(row.packed, reading.time, message)
+            for group in self._groups.expire(reading):
+                self._part_from(group)
+                bucket.expire(group)
+            row = self._admit(message, reading)
+            if isinstance(row, Rejected):
+                bucket.reject(row)
+            else:
+                bucket.add(row, reading, message)
         self._next, self._latest = messages[-1].offset + 1, messages[-1].timestamp
         events.readings_received(self._shared.tally, len(messages))
-        return [(rows.group, rows.block(self._partition)) for rows in blocks] + rejected
+        return bucket.items()
 
-    def _admit(self, message: Message) -> tuple[Reading, Row] | Rejected:
-        reading = decode(message, self._most_bytes)
-        if isinstance(reading, Fault):
-            return self._reject(message, reading.reason, reading.detail)
-        if reading.group not in self._groups:
-            self._meet(reading.group)
+    def _admit(self, message: Message, reading: Reading) -> Row | Rejected:
+        known = reading.group in self._groups
         row = self._groups.admit(reading)
         if isinstance(row, Refusal):
             return self._reject(message, cast(Reason, row.reason), row.detail)
+        if not known:
+            self._meet(reading.group)
         for kind in reading.oddities:
             events.oddity(self._shared.tally, kind, f"{reading.group} {_place(message)}")
         if row.unknown:
             detail = f"{reading.group}: {', '.join(row.unknown)}"
             events.oddity(self._shared.tally, "unknown_channel", detail)
-        return reading, row
+        return row
 
     def _reject(self, message: Message, reason: Reason, detail: str) -> Rejected:
         events.reading_rejected(
@@ -201,70 +223,23 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         return Rejected(message, reason, detail)
 
     def _meet(self, group: str) -> None:
-        """See a group for the first time in this run; it should be on no other partition."""
+        """See a group for the first time; it should be on no other partition."""
         owner = self._shared.owners.setdefault(group, self._partition)
         if owner != self._partition:
             detail = f"{group}: {owner} and {self._partition}"
             events.oddity(self._shared.tally, "second_partition", detail)
 
+    def _part_from(self, group: str) -> None:
+        if self._shared.owners.get(group) == self._partition:
+            del self._shared.owners[group]
+
     def _tell_lag(self) -> None:
         tally = self._shared.tally
         events.broker_heard(tally, silent_seconds=self._shared.consumer.health.silent_seconds)
-        behind = None if self._next is None else self._queue.lag(self._next)
+        behind = self._queue.behind(self._next)
         if behind is not None:
             seconds = max(0.0, now() - self._latest) if behind and self._latest > 0 else 0.0
             events.lag_measured(tally, self._partition, behind, seconds)
-
-
-class Groups:
-    """The channels of a partition's groups, packed anew only when some of them changed.
-
-    Parameters
-    ----------
-    settings : Settings
-    packed : bytes
-        What `pack` returned, or b"" at first.
-    """
-
-    def __init__(self, settings: Settings, packed: bytes = b"") -> None:
-        self._settings = settings
-        self._plans: dict[str, ChannelPlan] = {}
-        self._awake: set[str] = set()
-        self._packed = packed
-        self._known: dict[str, tuple[object, ...]] = (
-            pickle.loads(zlib.decompress(packed)) if packed else {}
-        )
-
-    def __contains__(self, group: str) -> bool:
-        return group in self._plans
-
-    def admit(self, reading: Reading) -> Row | Refusal:
-        """Lay a reading out by the channels of its group."""
-        plan = self._plans.get(reading.group) or self._wake(reading.group)
-        self._awake.add(reading.group)
-        return plan.admit(reading.values)
-
-    def pack(self) -> bytes:
-        """Return everything decided so far; the same object while nothing has changed."""
-        taken = {group: self._plans[group].snapshot() for group in self._awake}
-        changed = {group: now for group, now in taken.items() if self._known.get(group) != now}
-        self._awake.clear()
-        if changed or not self._packed:
-            self._known |= changed
-            self._packed = zlib.compress(pickle.dumps(self._known), level=1)
-        return self._packed
-
-    def _wake(self, group: str) -> ChannelPlan:
-        own = self._settings.for_group(group).channels
-        known = self._known.get(group)
-        if known is None:
-            plan = ChannelPlan(own.names, own.grow, own.max_frame)
-        else:
-            plan = ChannelPlan.restore(
-                known, names=own.names, grow=own.grow, max_frame=own.max_frame
-            )
-        self._plans[group] = plan
-        return plan
 
 
 @dataclass(slots=True)
@@ -300,18 +275,36 @@ class _Rows:
         return GroupBlock(self.group, partition, block, self.stamps)
 
 
-def _message(raw: Raw) -> Message:
-    kind, stamp = raw.timestamp()
-    headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
-    return Message(
-        raw.topic() or "",
-        raw.partition() or 0,
-        raw.offset() or 0,
-        raw.key(),
-        raw.value(),
-        headers,
-        -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000,
-    )
+class _Bucket:
+    """What a turn brings, item by item: those of a group in order, and what is rejected last."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self._growing: dict[str, _Rows] = {}
+        self._items: list[_Rows | Expiry] = []
+        self._rejected: list[Arrived] = []
+
+    def add(self, row: Row, reading: Reading, message: Message) -> None:
+        group = reading.group
+        rows = self._growing.get(group)
+        if rows is None or not rows.fit(row):
+            rows = self._growing[group] = _Rows(group, row.channels, row.settled)
+            self._items.append(rows)
+        rows.add(row.packed, reading.time, message)
+
+    def expire(self, group: str) -> None:
+        self._growing.pop(group, None)
+        self._items.append(Expiry(group))
+
+    def reject(self, rejected: Rejected) -> None:
+        self._rejected.append((_name(rejected.message), rejected))
+
+    def items(self) -> list[Arrived]:
+        blocks: list[Arrived] = [
+            (each.group, each if isinstance(each, Expiry) else each.block(self._partition))
+            for each in self._items
+        ]
+        return blocks + self._rejected
 
 
 def _name(message: Message) -> str:

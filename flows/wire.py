@@ -235,6 +235,8 @@ def decode(message: Message, max_bytes: int = MAX_MESSAGE_BYTES) -> Reading | Fa
 def dead_letter(rejected: Rejected, max_bytes: int = MAX_MESSAGE_BYTES) -> DeadLetter:
     """Wrap a rejected message: its bytes, key and headers as they came, and why and where from.
 
+    Its own time goes along in ms, so that a reading without `ts` keeps it when it is sent again.
+
     A message too large to be written again with these headers gives its first 64 KiB, its size
     and its SHA-256 instead. Where a header's name comes twice, the last one is ours.
     """
@@ -246,6 +248,8 @@ def dead_letter(rejected: Rejected, max_bytes: int = MAX_MESSAGE_BYTES) -> DeadL
         ("oodl-partition", b"%d" % message.partition),
         ("oodl-offset", b"%d" % message.offset),
     ]
+    if message.timestamp >= 0:
+        said.append(("oodl-timestamp", b"%d" % round(1000 * message.timestamp)))
     whole = DeadLetter(message.key, message.value, [*message.headers, *said])
     return whole if _size(whole) <= max_bytes else _cut(message, said, min(CUT, max_bytes // 4))
 

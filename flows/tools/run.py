@@ -12,7 +12,8 @@ def run(*, settings: Path | None = None) -> None:
     """Code readings from Kafka until SIGTERM or Ctrl-C, which end it with a last snapshot.
 
     Reads the topic of readings; writes codes, dictionaries and dead letters, and what it needs to
-    go on after a restart into the recovery folder. Serves metrics for Prometheus.
+    go on after a restart into the recovery folder. Serves /metrics for Prometheus, and /healthz and
+    /readyz, which tell how the flow does.
 
     Parameters
     ----------
@@ -27,8 +28,8 @@ def run(*, settings: Path | None = None) -> None:
 
     chosen, tally = load(settings), events.Tally()
     events.log_to(sys.stderr)
+    serve(Collector(tally, chosen), chosen.metrics.address, chosen.metrics.port)
     with assemble(chosen, tally, stop) as pipeline:
-        serve(Collector(tally, chosen), chosen.metrics.address, chosen.metrics.port)
         try:
             pipeline.run()
         except DeliveryError as failure:
@@ -36,4 +37,5 @@ def run(*, settings: Path | None = None) -> None:
             events.delivery_failed(tally, topic=topic, detail=detail)
             raise
         finally:
+            tally.beats.end()
             events.flow_ended(tally)

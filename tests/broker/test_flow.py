@@ -157,6 +157,47 @@ def test_a_group_on_a_second_partition_is_counted_as_an_oddity(settings: Setting
     assert tally.oddities["second_partition"] == 1
 
 
+def test_groups_beyond_the_bound_are_dead_letters_and_the_others_go_on(settings: Settings) -> None:
+    bounded = with_groups(settings, max=2)
+    records = [record._replace(partition=0) for record in machine(GROUPS, 40)]
+    sent = send_readings(settings, records)
+
+    tally = run(bounded, lambda tally: tally.codes_sent + tally.dead_letters_sent == len(sent))
+
+    letters = read(settings.kafka.bootstrap, settings.topics.dead_letters)
+    assert {letter.key for letter in letters} == {group.encode() for group in GROUPS[2:]}
+    assert {dict(letter.headers)["oodl-reason"] for letter in letters} == {b"groups-full"}
+    assert tally.readings_rejected == {"groups-full": 3 * 40}
+    assert tally.readings_coded == {"press-0": 40, "press-1": 40}
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_group_that_is_silent_for_too_long_begins_anew_when_it_comes_again(
+    settings: Settings, *, restart: bool
+) -> None:
+    # given a group that falls silent while another one goes on
+    bounded = with_groups(settings, ttl=150.0)
+    first = machine(GROUPS[:2], 100)
+    between, again = machine(GROUPS[1:2], 200, first=100), machine(GROUPS[:2], 50, first=300)
+    parts = [[r._replace(partition=0) for r in part] for part in (first + between, again)]
+    # when it comes again, in the same run or in the next
+    sent = send_readings(settings, parts[0] if restart else parts[0] + parts[1])
+    tally = run(bounded, lambda tally: tally.codes_sent == len(sent))
+    assert (tally.groups_begun, tally.groups_expired) == (2 if restart else 3, 1)
+    if restart:
+        send_readings(settings, parts[1])
+        tally = run(bounded, lambda tally: tally.codes_sent == len(parts[1]))
+        assert (tally.groups_begun, tally.groups_expired) == (1, 0)
+    # then it begins anew, and the other one goes on
+    coded = codes_by_position(read(settings.kafka.bootstrap, settings.topics.codes))
+    codes = [codes[0] for _, codes in sorted(coded.items())]
+    silent = [code.version for code in codes if code.group == GROUPS[0]]
+    assert silent[99] > 0
+    assert silent[100] == 0
+    assert [code.version for code in codes if code.group == GROUPS[1]][300] > 0
+    assert len(codes) == sum(map(len, parts))
+
+
 def test_the_group_s_positions_are_committed_where_a_clean_end_left_them(
     settings: Settings,
 ) -> None:
@@ -208,6 +249,12 @@ def test_the_engine_s_own_runner_takes_the_flow_and_ends_with_0_on_a_signal(
 
     assert process.returncode == 0
     assert run(settings, lambda tally: bool(tally.lag_readings)).readings_received == 0
+
+
+def with_groups(settings: Settings, **groups: float) -> Settings:
+    """The same settings with bounds for the groups."""
+    bounds = settings.groups.model_copy(update=groups)
+    return settings.model_copy(update={"groups": bounds})
 
 
 def send_readings(settings: Settings, records: list[Record]) -> list[Record]:

@@ -148,12 +148,46 @@ def test_the_silence_of_the_leaders_is_measured_and_other_brokers_do_not_count()
     health = Health()
 
     health.measured(
-        '{"brokers": {"a": {"nodeid": 1, "rxidle": 7000000}, "b": {"nodeid": 2, "rxidle": 9000000},'
-        ' "boot": {"nodeid": -1, "rxidle": -1}},'
+        '{"brokers": {"a": {"nodeid": 1, "rxidle": 7000000, "source": "learned"},'
+        ' "b": {"nodeid": 2, "rxidle": 9000000, "source": "learned"},'
+        ' "boot": {"nodeid": -1, "rxidle": -1, "source": "configured"},'
+        ' "GroupCoordinator": {"nodeid": -1, "rxidle": 8000000, "source": "logical"}},'
         ' "topics": {"in": {"partitions": {"0": {"leader": 1}, "-1": {"leader": -1}}}}}'
     )
 
-    assert 7 <= health.silent_seconds < 9
+    assert 7 <= health.silent_seconds < 8
+
+
+def test_a_broker_is_not_silent_because_nothing_is_committed() -> None:
+    with EmbeddedBroker(TOPIC) as broker:
+        fill(broker, 0, 1)
+        consumer = SharedConsumer(broker, topic=TOPIC, group="oodl")
+        queue = consumer.open(0, None)
+        take(queue, 1)
+        queue.snapped(1)
+        queue.commit()
+        committed = time.monotonic()
+
+        wait_until(lambda: not queue.take(1) and time.monotonic() > committed + 4)
+
+        assert consumer.health.silent_seconds < (time.monotonic() - committed) / 2
+
+
+def test_a_queue_tells_what_can_still_be_read() -> None:
+    with EmbeddedBroker(TOPIC) as broker:
+        fill(broker, 0, 5)
+        consumer = SharedConsumer(broker, topic=TOPIC, group="oodl")
+        queue, empty = consumer.open(0, None), consumer.open(1, None)
+        assert (queue.behind(None), empty.behind(None)) == (None, None)
+
+        take(queue, 2, at_a_time=2)
+
+        assert queue.behind(2) == 3
+        take(queue, 3)
+        wait_until(lambda: not empty.take(1) and empty.behind(None) == 0)
+        wait_until(lambda: not queue.take(1) and queue.behind(5) == 0)
+        fill(broker, 0, 1)
+        assert take(queue, 1) == [5]
 
 
 def test_a_broker_that_ends_is_an_error_of_the_connection_and_no_exception() -> None:

@@ -9,9 +9,7 @@ from flows.events import Tally
 from flows.items import GroupBlock
 from flows.kafka import EmbeddedBroker, SharedConsumer, StopFlag
 from flows.settings import Settings
-from flows.source import Groups, KafkaSource, PartitionReader, Shared
-from flows.wire import Reading
-from oodl.channels import Row
+from flows.source import KafkaSource, PartitionReader, Shared
 from tests.checks import source as suite
 from tests.traffic import Record, machine, send
 
@@ -117,31 +115,6 @@ def test_the_lag_of_a_partition_is_measured_with_each_snapshot() -> None:
     part.snapshot()
 
     assert (case.tally.lag_readings[0], case.tally.lag_seconds[0]) == (0, 0.0)
-
-
-def test_what_is_known_of_the_channels_outlives_a_snapshot() -> None:
-    groups = Groups(Settings())
-    for time in range(25):
-        groups.admit(Reading("press-0", float(time), {"flow": 1.0, "speed": 2.0}))
-
-    restored = Groups(Settings(), groups.pack())
-
-    row = restored.admit(Reading("press-0", 25.0, {"speed": 2.0}))
-    assert isinstance(row, Row)
-    assert (row.channels, row.settled) == (("flow", "speed"), True)
-
-
-def test_channels_are_packed_anew_only_when_some_have_changed() -> None:
-    groups = Groups(Settings())
-    for row in range(25):
-        groups.admit(Reading("press-0", float(row), [1.0, 2.0]))
-    packed = groups.pack()
-    groups.admit(Reading("press-0", 26.0, [1.0, 2.0]))
-    assert groups.pack() is packed
-
-    groups.admit(Reading("press-0", 27.0, [1.0, 2.0, 3.0]))
-
-    assert groups.pack() != packed
 
 
 def blocks_of(part: PartitionReader, rows: int) -> list[GroupBlock]:

@@ -8,6 +8,7 @@ import pytest
 
 from flows.items import Arrived, GroupBlock
 from flows.source import KafkaSource, PartitionReader, Resume
+from flows.wire import Rejected
 
 PATIENCE = 30.0
 TURNS = 20_000  # a turn that waits for even 10 ms would take the test past its timeout
@@ -164,7 +165,7 @@ def positions(items: Iterable[Arrived]) -> list[Position]:
     for _, item in items:
         if isinstance(item, GroupBlock):
             found += [(item.partition, offset) for offset in item.block.offsets.tolist()]
-        else:
+        elif isinstance(item, Rejected):
             found.append((item.message.partition, item.message.offset))
     return found
 

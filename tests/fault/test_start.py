@@ -73,7 +73,8 @@ def test_a_second_worker_on_the_same_recovery_folder_is_refused(
 
     with Worker(settings, port) as first:
         first.await_metrics()
-        with Worker(write_settings(tmp_path / "other", sections)) as second:
+        elsewhere = sections | {"metrics": {"port": 0}}
+        with Worker(write_settings(tmp_path / "other", elsewhere)) as second:
             assert second.process.wait(60) == 1
 
         assert first.end(signal.SIGTERM) == 0

@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -27,13 +28,19 @@ SIGTERM_CAUGHT = 1 << (signal.SIGTERM - 1)
 class Worker:
     """A process that runs the flow; killed when the test is over and it still runs.
 
-    Its log goes to a file: what it says is read after its end.
+    Its log goes to a file: what it says is read after its end. `program` is what Python runs with
+    the settings' path as its last argument.
     """
 
-    def __init__(self, settings: Path, port: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Path,
+        port: int = 0,
+        program: Sequence[str] = ("-m", "flows", "run", "--settings"),
+    ) -> None:
         self.log_file = settings.with_suffix(".log")
         self._port = port
-        command = [sys.executable, "-m", "flows", "run", "--settings", str(settings)]
+        command = [sys.executable, *program, str(settings)]
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stderr=log)
 
@@ -53,15 +60,29 @@ class Worker:
         wait_until(caught)
 
     def await_metrics(self) -> None:
-        """Return when the process shows its metrics: the flow is about to run."""
+        """Return when the process reads: its metrics are there, and its flow runs."""
 
-        def shown() -> bool:
+        def reads() -> bool:
             try:
-                return bool(self.metrics())
+                return self.ask("readyz")[0] == 200
             except OSError:
                 return False
 
-        wait_until(shown)
+        wait_until(reads)
+
+    def await_state(self, name: str) -> tuple[int, int]:
+        """Return once that is the state of the flow; what /healthz and /readyz then answer with."""
+        wait_until(lambda: bool(self.ask("healthz")[1]["state"] == name))
+        return self.ask("healthz")[0], self.ask("readyz")[0]
+
+    def ask(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Return the status and the JSON that the process answers on a path."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{path}") as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, json.load(refused)
 
     def await_snapshot(self) -> None:
         """Return right after a snapshot: each measures the broker's silence anew."""

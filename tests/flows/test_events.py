@@ -107,6 +107,24 @@ def test_a_group_shows_where_it_stands() -> None:
     assert tally.state_bytes == {"press-7": 300}
 
 
+def test_a_group_that_begins_and_one_that_expires_are_counted_and_told(
+    written: io.StringIO,
+) -> None:
+    tally = Tally()
+    events.group_begun(tally, group="press-7")
+    events.group_stepped(tally, group="press-7", state=GroupCoder().start())
+    events.group_held(tally, group="press-7", state_bytes=300)
+    events.readings_coded(tally, group="press-7", codes=coded(3))
+    events.group_expired(tally, group="press-7")
+    assert (tally.groups_begun, tally.groups_expired) == (1, 1)
+    assert (tally.surprise, tally.state_bytes) == ({}, {})
+    assert tally.readings_coded == {"__other__": 3}
+    told = [line["message"] for line in lines(written)]
+    assert (told[0], told[-1]) == (
+        "Group begun. group='press-7'", "Group expired. group='press-7'"
+    )  # fmt: skip
+
+
 def test_a_group_without_anything_learned_shows_no_version() -> None:
     tally = Tally()
     events.group_stepped(tally, group="press-7", state=GroupCoder().start())

@@ -1,5 +1,11 @@
+import json
+import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -8,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flows import events
 from flows.events import Tally
 from flows.exporter import Collector, ServeError, serve
+from flows.health import STATES
 from flows.settings import Settings
 from oodl import __version__
 from oodl.stream import GroupCoder, Noticed
@@ -162,6 +169,49 @@ def test_a_group_that_is_surprised_gets_a_label_and_no_count_is_lost_or_falls() 
     assert by_group(after, "oodl_surprise")["c"] == 0.5
 
 
+def test_a_group_that_expired_has_no_series_any_more_and_no_count_falls() -> None:
+    # given a group with a label from the first, one from its alarm on, and two without
+    tally = busy(["a", "b", "c", "d"])
+    scrape = scraper(tally, groups=1)
+    scrape()
+    tally.surprise["b"] = 1.5
+    scrape()
+    step(tally, "b")
+    before = scrape()
+    metric = "oodl_readings_coded_total"
+    assert by_group(before, metric) == {"a": 3, "b": 3, "__other__": 9}
+    # when all but the last are gone
+    for group in ("a", "b", "c"):
+        events.group_expired(tally, group=group)
+    after = scrape()
+    # then what stood with the rest still does, and there is room for another label
+    assert by_group(after, metric) == {"d": 0, "__other__": 9}
+    assert by_group(after, "oodl_surprise") == {"d": 0}
+    assert (after["oodl_groups", ()], after["oodl_groups_expired_total", ()]) == (1, 3)
+    # and one that comes again counts from 0
+    step(tally, "c")
+    assert by_group(scrape(), metric) == {"d": 0, "__other__": 12}
+
+
+def test_groups_that_come_and_go_leave_nothing_behind() -> None:
+    tally = Tally()
+    collector = Collector(tally, Settings())
+    codes = coded(3)
+    for number in range(20_000):
+        group = f"group-{number}"
+        events.readings_coded(tally, group=group, codes=codes)
+        tally.surprise[group] = 1.5
+        if number % 500 == 0:
+            list(collector.collect())
+        events.group_expired(tally, group=group)
+    list(collector.collect())
+    kept = [name for name in Tally.__slots__ if isinstance(getattr(tally, name), dict)]
+    assert {name: len(getattr(tally, name)) for name in kept if len(getattr(tally, name)) > 1} == {}
+    labelled = 20_000 // 500
+    rest = 3.0 * (20_000 - labelled)
+    assert by_group(scraper(tally)(), "oodl_readings_coded_total") == {"__other__": rest}
+
+
 def test_the_first_rise_of_a_counter_can_be_seen() -> None:
     # given a group that never jumped
     tally = Tally()
@@ -203,20 +253,83 @@ def test_a_scrape_changes_no_count() -> None:
     assert tally.jumps.keys() == {"a"}
 
 
-def test_metrics_are_served_on_the_address_alone() -> None:
-    # given a server on any free port
-    tally = busy(["press-7"])
-    server, port = serve(Collector(tally, Settings()), "127.0.0.1", 0)
+@contextmanager
+def serving(tally: Tally, **metrics: object) -> Iterator[str]:
+    """Serve a tally on any free port; where."""
+    settings = Settings.model_validate({"metrics": metrics})
+    server, port = serve(Collector(tally, settings), "127.0.0.1", 0)
+    assert server.server_address[0] == "127.0.0.1"
     try:
-        # when it is asked
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            samples = parse(answer.read().decode())
-        # then it tells
-        assert samples["oodl_codes_sent_total", ()] == 90
-        assert server.server_address[0] == "127.0.0.1"
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+def ask(url: str) -> tuple[int, Any]:
+    """The status and the JSON that an address answers."""
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)
+
+
+def test_metrics_are_served_on_the_address_alone() -> None:
+    with serving(busy(["press-7"])) as place, urllib.request.urlopen(f"{place}/metrics") as answer:
+        samples = parse(answer.read().decode())
+    assert samples["oodl_codes_sent_total", ()] == 90
+
+
+def test_a_flow_that_starts_is_alive_and_not_ready() -> None:
+    with serving(Tally()) as place:
+        answers = [ask(f"{place}/{path}") for path in ("healthz", "readyz")]
+    assert [status for status, _ in answers] == [200, 503]
+    for _, told in answers:
+        assert told["state"] == "starting"
+        assert told.keys() == {"state", "since", "seconds", "reason"}
+        assert datetime.fromisoformat(told["since"]) <= datetime.now(UTC)
+
+
+def test_a_flow_that_reads_is_ready() -> None:
+    tally = Tally()
+    tally.beats.turn(time.monotonic(), partition=0, taken=0, behind=0)
+    with serving(tally) as place:
+        answers = [ask(f"{place}/{path}") for path in ("healthz", "readyz")]
+    assert [(status, told["state"]) for status, told in answers] == [(200, "idle")] * 2
+
+
+@pytest.mark.parametrize(("bound", "status"), [(1e6, 200), (10.0, 503)])
+def test_a_flow_that_stands_still_asks_for_a_restart_once_its_bound_is_over(
+    bound: float, status: int
+) -> None:
+    # given a flow whose thread does not come back: this one, which asks
+    tally = Tally()
+    tally.beats.turn(time.monotonic() - 20.0, partition=0, taken=5, behind=3)
+    with serving(tally, restart_after=bound) as place:
+        alive, told = ask(f"{place}/healthz")
+        ready, _ = ask(f"{place}/readyz")
+    assert (alive, ready, told["state"]) == (status, 503, "stalled")
+    assert told["seconds"] >= 20.0
+
+
+def test_the_state_is_a_metric_of_which_one_label_is_1() -> None:
+    tally = Tally()
+    tally.beats.turn(time.monotonic(), partition=0, taken=1, behind=0)
+    samples = scraper(tally)()
+    states = {labels[0][1]: value for (name, labels), value in samples.items()
+              if name == "oodl_state"}  # fmt: skip
+    assert states == dict.fromkeys(STATES, 0.0) | {"working": 1.0}
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/healthz/", "/metricsx"])
+def test_a_path_that_is_none_of_ours_is_not_answered_as_if_it_were(path: str) -> None:
+    with serving(Tally()) as place, pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(place + path)
+    with refused.value as answer:
+        assert answer.code == 404
+        assert answer.read() == b"expected /metrics, /healthz or /readyz\n"
 
 
 def test_a_port_that_is_taken_is_refused_or_replaced() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from flows.events import Tally
 from flows.group import GroupLogic, Steps
-from flows.items import Encoded
+from flows.items import Encoded, Expiry
 from flows.settings import Settings
 from flows.wire import CodeMessage, decode_codes
 from tests.checks.sink import block
@@ -106,6 +106,45 @@ def test_what_a_batch_did_is_counted_by_group() -> None:
     assert tally.readings_coded == {"press-0": 70}
     assert tally.version["press-0"] > 0
     assert tally.state_bytes == {"press-0": len(packed)}
+
+
+def test_a_group_whose_time_is_over_is_let_go_of() -> None:
+    tally = Tally()
+    group = logic(tally=tally)
+    group.on_batch([block("press-0", range(100))])
+    group.snapshot()
+
+    got, let_go = group.on_batch([Expiry("press-0")])
+
+    assert (got, let_go) == ([], True)
+    assert (tally.groups_begun, tally.groups_expired) == (1, 1)
+    assert (tally.surprise, tally.version, tally.last_reading, tally.state_bytes) == ({},) * 4
+
+
+def test_a_group_that_comes_again_after_its_time_begins_anew() -> None:
+    tally = Tally()
+    group, anew = logic(tally=tally), logic()
+    rows = [block("press-0", range(200, 300)), block("press-0", range(300, 400))]
+    group.on_batch([block("press-0", range(200))])
+
+    got, let_go = group.on_batch([rows[0], Expiry("press-0"), rows[1]])
+
+    expected, _ = anew.on_batch([rows[1]])
+    assert not let_go
+    assert codes(got)[0].version > 0
+    assert codes(got)[100:] == codes(expected)
+    assert (tally.groups_begun, tally.groups_expired) == (2, 1)
+    assert tally.readings_coded == {"press-0": 100, "__other__": 300}
+
+
+def test_a_restored_group_may_be_forgotten_before_any_block_comes() -> None:
+    before = logic()
+    before.on_batch([block("press-0", range(100))])
+
+    restored = logic(resume=before.snapshot())
+    _, let_go = restored.on_batch([Expiry("press-0")])
+
+    assert let_go
 
 
 def logic(

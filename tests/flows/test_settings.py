@@ -245,7 +245,8 @@ def test_a_problem_of_the_environment_names_the_variable(
         "string as an integer, got 'many'",
         "environment: OODL_METRICS__GRUPS: metrics.grups: unknown key",
         "oodl.toml: metrics.prt: unknown key",
-        "environment: OODL_GROUPS: groups: expected a valid dictionary, got 'x'",
+        "environment: OODL_GROUPS: groups: expected a valid dictionary or instance of "
+        "GroupsSettings, got 'x'",
     }
 
 

@@ -238,8 +238,18 @@ def test_a_dead_letter_keeps_bytes_key_and_headers_and_says_why() -> None:
             ("oodl-topic", b"readings"),
             ("oodl-partition", b"3"),
             ("oodl-offset", b"14"),
+            ("oodl-timestamp", b"5000"),
         ],
     )
+
+
+@pytest.mark.parametrize(("timestamp", "said"), [(0.0, b"0"), (1764000000.2504, b"1764000000250"),
+                                                 (-1.0, None)])  # fmt: skip
+def test_a_dead_letter_says_when_its_message_was_stamped(
+    timestamp: float, said: bytes | None
+) -> None:
+    letter = dead_letter(Rejected(message(b"x", timestamp=timestamp), "json", "bad"))
+    assert dict(letter.headers).get("oodl-timestamp") == said
 
 
 def test_a_tombstone_stays_one_among_the_dead_letters() -> None:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.cli import app
+from flows.events import Tally
+from flows.exporter import Collector, serve
 from flows.settings import load
 from oodl import __version__
 
@@ -100,6 +103,24 @@ def test_its_environment_is_one_that_the_settings_know(
     assert settings.kafka.bootstrap == "kafka:29092"
     assert settings.metrics.address == "0.0.0.0"
     assert str(settings.recovery.folder) == "/var/lib/oodl/recovery"
+
+
+def test_the_pipeline_s_health_is_asked_where_it_tells_of_it() -> None:
+    asked = SERVICES["pipeline"]["healthcheck"]["test"][-1]
+    port = load(SETTINGS).metrics.port
+    assert f"http://127.0.0.1:{port}/healthz" in asked
+    tally = Tally()
+    server, bound = serve(Collector(tally, load(SETTINGS)), "127.0.0.1", 0)
+    command = [sys.executable, "-c", asked.replace(str(port), str(bound))]
+
+    ended = []
+    for seconds in (0.0, 1000.0):  # for which the flow has not come back
+        tally.beats.turn(time.monotonic() - seconds, partition=0, taken=0, behind=0)
+        ended.append(subprocess.run(command, capture_output=True, check=False).returncode)
+    server.shutdown()
+    server.server_close()
+
+    assert ended == [0, 1]
 
 
 def test_the_sample_settings_are_the_defaults_when_nothing_is_set() -> None:

@@ -1,0 +1,211 @@
+"""The groups of a partition: which there are, what their channels are, when their time is over.
+
+Everything here follows from the readings of the partition in their order, so that a replay decides
+the same. What is known goes into the source's snapshot; only what has changed is packed anew.
+"""
+
+from array import array
+from typing import Any
+
+import msgspec
+
+from flows.aging import Ages, Moment
+from flows.pages import Pages
+from flows.settings import Settings
+from flows.state import REMEDY, StateError
+from flows.wire import Reading
+from oodl.channels import ChannelPlan, Refusal, Row
+
+__all__ = ["FORMAT", "Groups"]
+
+FORMAT = 1  # raised whenever something in the packed value is added, removed or means another thing
+ENVELOPE = 1024  # bytes of a dictionary's message beside its arrays, its channels and its group
+NAME_BYTES = 8  # a character of the group's name there, twice, escaped in the worst way
+VALUE_BYTES = 50  # a channel's mean and scale, in the longest text that floats have
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """What crosses a snapshot; `seen` are float64, one a place in the pages."""
+
+    format: int
+    pages: list[bytes]
+    seen: bytes
+    moment: tuple[float, float | None, float | None, str]
+
+
+_DECODER = msgspec.msgpack.Decoder(_Packed)
+
+
+class Groups:
+    """The groups of a partition, at most ``groups.max`` of them.
+
+    Parameters
+    ----------
+    settings : Settings
+    packed : bytes
+        What `pack` returned, or b"" at first.
+
+    Raises
+    ------
+    StateError
+        If another release packed it, or it was damaged.
+
+    Examples
+    --------
+    >>> groups = Groups(Settings(groups={"max": 1}))
+    >>> groups.admit(Reading("press-7", 0.0, [1.0, 2.0])).channels
+    ('0', '1')
+    >>> groups.admit(Reading("press-8", 0.0, [1.0, 2.0])).reason
+    'groups-full'
+    """
+
+    def __init__(self, settings: Settings, packed: bytes = b"") -> None:
+        self._settings = settings
+        self._most = settings.groups.max
+        self._packed = packed
+        self._pages, self._places, self._seen, self._moment = _unpack(packed)
+        self._ages = self._aging()
+        self._plans: dict[str, ChannelPlan] = {}
+        self._resting: set[str] = set()
+        self._changed: set[str] = set()
+
+    def __contains__(self, group: str) -> bool:
+        return group in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def expire(self, reading: Reading) -> list[str]:
+        """Name and forget the groups whose time is over as this reading comes, before it counts."""
+        if self._ages is None:
+            return []
+        expired = self._ages.tick(reading.group, reading.time)
+        for group in expired:
+            self._forget(group)
+        return expired
+
+    def admit(self, reading: Reading) -> Row | Refusal:
+        """Lay a reading out by the channels of its group.
+
+        A group is known from its first reading that fits; what does not fit takes no one's place.
+        """
+        group = reading.group
+        if group not in self._places and len(self._places) >= self._most:
+            told = f"expected at most groups.max = {self._most} groups a partition, got {group!r}"
+            return Refusal("groups-full", told)
+        plan = self._plans.get(group) or self._wake(group)
+        row = plan.admit(reading.values)
+        ordinary = isinstance(row, Row) and row.settled and not row.unknown
+        if not (ordinary and group in self._resting):
+            row = self._note(group, plan, row)
+        if self._ages is not None and group in self._places:
+            self._seen[self._places[group]] = self._ages.see(group)
+        return row
+
+    def pack(self) -> bytes:
+        """Return everything decided so far; the same object while nothing has changed."""
+        for group in self._changed:
+            self._record(group)
+        self._changed.clear()
+        moment = self._ages.moment if self._ages is not None else Moment()
+        if self._packed and not self._pages.changed and moment == self._moment:
+            return self._packed
+        self._moment = moment
+        seen = self._seen.tobytes() if self._ages is not None else b""
+        self._packed = msgspec.msgpack.encode(_Packed(FORMAT, self._pages.pack(), seen, moment))
+        return self._packed
+
+    def _note(self, group: str, plan: ChannelPlan, row: Row | Refusal) -> Row | Refusal:
+        """Take what a reading may have changed; refuse channels that no dictionary can be for."""
+        if isinstance(row, Row) and (told := self._unsendable(group, row.channels)):
+            row = Refusal("length", told)
+        if group not in self._places:
+            if isinstance(row, Refusal):
+                del self._plans[group]
+                return row
+            self._enter(group, plan)
+        self._resting.discard(group)
+        self._changed.add(group)
+        return row
+
+    def _unsendable(self, group: str, channels: tuple[str, ...]) -> str:
+        """Say why a dictionary of these channels could not be written; "" when it could."""
+        count, most = len(channels), self._settings.kafka.max_message_bytes
+        names = len(msgspec.json.encode(channels))
+        size = names + 16 * count**2 // 3 + VALUE_BYTES * count + NAME_BYTES * len(group) + ENVELOPE
+        if size <= most:
+            return ""
+        return f"expected a dictionary of at most {most} bytes, got {size} for {count} channels"
+
+    def _enter(self, group: str, plan: ChannelPlan) -> None:
+        place = self._places[group] = self._pages.take()
+        self._pages[place] = _record(group, plan)
+        if place == len(self._seen):
+            self._seen.append(0.0)
+
+    def _forget(self, group: str) -> None:
+        place = self._places.pop(group)
+        self._pages.leave(place)
+        self._plans.pop(group, None)
+        self._resting.discard(group)
+        self._changed.discard(group)
+
+    def _record(self, group: str) -> None:
+        """Write down what is known of a group, and whether an ordinary reading leaves it so."""
+        plan = self._plans[group]
+        self._pages[self._places[group]] = _record(group, plan)
+        counting = plan.agreeing or plan.undecided or plan.misfits or plan.growing
+        if plan.settled and not counting and not self._unsendable(group, plan.settled):
+            self._resting.add(group)
+
+    def _wake(self, group: str) -> ChannelPlan:
+        own = self._settings.for_group(group).channels
+        place = self._places.get(group)
+        if place is None:
+            plan = ChannelPlan(own.names, own.grow, own.max_frame)
+        else:
+            _, *known = _read(self._pages[place])
+            plan = ChannelPlan.restore(
+                tuple(known), names=own.names, grow=own.grow, max_frame=own.max_frame
+            )
+        self._plans[group] = plan
+        return plan
+
+    def _aging(self) -> Ages | None:
+        """Return what tells silent groups, where there is a bound to their silence."""
+        ttl = self._settings.groups.ttl
+        if not ttl:
+            return None
+        seen = [(group, self._seen[place]) for group, place in self._places.items()]
+        return Ages(ttl, self._settings.time.max_ahead, self._moment, seen)
+
+
+def _record(group: str, plan: ChannelPlan) -> bytes:
+    return msgspec.msgpack.encode((group, *plan.snapshot()))
+
+
+def _read(record: bytes) -> tuple[Any, ...]:
+    """Read a record: the group's name, then its plan; what was a tuple is one again."""
+    name, settled, listed, candidate, *counts = msgspec.msgpack.decode(record)
+    return name, tuple(settled), listed, tuple(candidate), *counts
+
+
+def _unpack(packed: bytes) -> tuple[Pages, dict[str, int], "array[float]", Moment]:
+    """Return what each group has, its place there, when each was seen last, and what time it is."""
+    if not packed:
+        return Pages(), {}, array("d"), Moment()
+    try:
+        found = _DECODER.decode(packed)
+        pages = Pages(found.pages)
+        places = {_read(record)[0]: place for place, record in pages.items()}
+        seen = array("d", found.seen or bytes(8 * len(pages)))
+    except (msgspec.DecodeError, ValueError, TypeError) as problem:
+        raise _unreadable(str(problem)) from problem
+    if found.format != FORMAT or len(seen) != len(pages):
+        got = f"format {found.format} with {len(seen)} times of {len(pages)} groups"
+        raise _unreadable(got)
+    return pages, places, seen, Moment(*found.moment)
+
+
+def _unreadable(got: str) -> StateError:
+    return StateError(f"state of the source: expected format {FORMAT}, got {got}; {REMEDY}")
