@@ -105,7 +105,7 @@ def test_an_option_that_the_tools_client_lacks_is_named() -> None:
 def test_a_full_queue_pauses_its_partition_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flows.kafka.QUEUE_LIMIT", 20)
+    monkeypatch.setattr("flows.kafka.consumer.QUEUE_LIMIT", 20)
     with EmbeddedBroker(TOPIC) as broker:
         consumer = SharedConsumer(broker, topic=TOPIC, group="oodl")
         slow, fast = consumer.open(0, None), consumer.open(1, None)

@@ -81,7 +81,7 @@ def test_an_output_too_large_for_the_broker_is_a_dead_letter_and_the_others_go_o
 
 
 def test_a_stop_does_not_wait_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.kafka.STOP_GRACE", 0.1)
+    monkeypatch.setattr("flows.kafka.producer.STOP_GRACE", 0.1)
     case = OnEmbeddedBroker(delivery_seconds=600.0)
     part = case.open()
     part.snapshot()

@@ -1,0 +1,31 @@
+"""Kafka as the pipeline needs it: one consumer and one producer a process, no engine.
+
+What the broker says is kept as a value (a partition's queue, an expired offset, a refused output,
+the state of the connection); only what the process cannot go on with is raised.
+"""
+
+from flows.kafka.cluster import Cluster, describe
+from flows.kafka.connection import BrokerError, Configured, Connection, Health, client_options
+from flows.kafka.consumer import OffsetExpired, PartitionQueue, SharedConsumer
+from flows.kafka.embedded import EmbeddedBroker
+from flows.kafka.producer import ConfirmedProducer, DeliveryError, Output, Refused
+from flows.kafka.stopping import StopFlag
+
+__all__ = [
+    "BrokerError",
+    "Cluster",
+    "Configured",
+    "ConfirmedProducer",
+    "Connection",
+    "DeliveryError",
+    "EmbeddedBroker",
+    "Health",
+    "OffsetExpired",
+    "Output",
+    "PartitionQueue",
+    "Refused",
+    "SharedConsumer",
+    "StopFlag",
+    "client_options",
+    "describe",
+]
