@@ -120,6 +120,9 @@ class KafkaSettings(_Section):
     max_message_bytes: int = live(
         1048576, ge=4096, description="bytes a message may have; larger ones are dead letters"
     )
+    delivery_seconds: float = live(
+        120.0, ge=1, le=300, description="seconds an output may take to be confirmed"
+    )
     security: Annotated[dict[str, str], BeforeValidator(_dotted)] = live(
         default_factory=dict, repr=False, description="options of librdkafka by their own names"
     )

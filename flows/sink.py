@@ -14,10 +14,10 @@ Counted
     Codes, dictionaries and dead letters when the broker has confirmed them, the time from a
     reading's message to its confirmed code, and how long a snapshot held the flow.
 Broker away
-    Outputs wait, and the flow with them, until the delivery timeout; then the failure is raised by
-    the next write or snapshot, the process ends, and a restart goes on from the last snapshot. What
-    the broker refuses for itself is a dead letter and stops nothing, but for a dictionary: without
-    it the codes that follow could not be decoded.
+    Outputs wait, and the flow with them, for ``kafka.delivery_seconds``; then the next write or
+    snapshot raises the failure, the process ends, and a restart goes on from the last snapshot.
+    What the broker refuses for itself is a dead letter and stops nothing, but for a dictionary:
+    without it the codes that follow could not be decoded.
 Offset expired
     Does not concern the sink: it reads nothing.
 SIGTERM
@@ -99,13 +99,9 @@ class Outbox:
     tally : Tally
     stop : StopFlag
         Once set, outputs have 5 s more.
-    delivery_seconds : float
-        How long an output may take, all retries included.
     """
 
-    def __init__(
-        self, settings: Settings, tally: Tally, stop: StopFlag, delivery_seconds: float = 120.0
-    ) -> None:
+    def __init__(self, settings: Settings, tally: Tally, stop: StopFlag) -> None:
         self._topics, self._tally = settings.topics, tally
         self._most_bytes = settings.kafka.max_message_bytes
         self._confirmed: dict[str, int] = defaultdict(int)
@@ -115,7 +111,7 @@ class Outbox:
             stop=stop,
             confirmed=self._count,
             max_message_bytes=self._most_bytes,
-            delivery_seconds=delivery_seconds,
+            delivery_seconds=settings.kafka.delivery_seconds,
         )
 
     def publish(self, batch: list[Encoded]) -> None:

@@ -20,10 +20,16 @@ class OnEmbeddedBroker:
     def __init__(self, *, delivery_seconds: float = 3.0, **kafka: object) -> None:
         self.broker = EmbeddedBroker(*Settings().topics.model_dump().values())
         self.settings = Settings.model_validate(
-            {"kafka": {"bootstrap": self.broker.bootstrap, **kafka}}
+            {
+                "kafka": {
+                    "bootstrap": self.broker.bootstrap,
+                    "delivery_seconds": delivery_seconds,
+                    **kafka,
+                }
+            }
         )
         self.tally, self.stop = Tally(), StopFlag()
-        self.outbox = Outbox(self.settings, self.tally, self.stop, delivery_seconds)
+        self.outbox = Outbox(self.settings, self.tally, self.stop)
 
     def open(self) -> SinkPart:
         sink = KafkaSink(self.outbox, 8)
@@ -82,7 +88,7 @@ def test_an_output_too_large_for_the_broker_is_a_dead_letter_and_the_others_go_o
 
 def test_a_stop_does_not_wait_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.kafka.producer.STOP_GRACE", 0.1)
-    case = OnEmbeddedBroker(delivery_seconds=600.0)
+    case = OnEmbeddedBroker(delivery_seconds=300.0)
     part = case.open()
     part.snapshot()
     case.lose_broker()
