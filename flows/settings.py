@@ -93,13 +93,6 @@ def _one_reading(window: int) -> int:
     return window
 
 
-def _built(delivery: str) -> str:
-    if delivery == "exactly-once":
-        problem: LiteralString = "{got} is not built in this release; take at-least-once"
-        raise _unfit(problem, got=delivery)
-    return delivery
-
-
 def _listed(names: object) -> object:
     """Take names with commas between, as an environment variable has them."""
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
@@ -228,7 +221,7 @@ class RecoverySettings(_Section):
 
     folder: Path = live(Path("recovery"), description="folder of the snapshots, one a pipeline")
     epoch_seconds: float = live(1.0, gt=0, le=600, description="seconds between two snapshots")
-    delivery: Annotated[Literal["at-least-once", "exactly-once"], AfterValidator(_built)] = live(
+    delivery: Literal["at-least-once", "exactly-once"] = live(
         "at-least-once", description="what is promised about each output"
     )
 

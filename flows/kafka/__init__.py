@@ -7,9 +7,11 @@ the state of the connection); only what the process cannot go on with is raised.
 from flows.kafka.cluster import Cluster, describe
 from flows.kafka.connection import BrokerError, Configured, Connection, Health, client_options
 from flows.kafka.consumer import OffsetExpired, PartitionQueue, SharedConsumer
+from flows.kafka.dispatch import DeliveryError, FencedError, Limits, Output, Refused
 from flows.kafka.embedded import EmbeddedBroker
-from flows.kafka.producer import ConfirmedProducer, DeliveryError, Output, Refused
+from flows.kafka.producer import ConfirmedProducer
 from flows.kafka.stopping import StopFlag
+from flows.kafka.transaction import TransactionalProducer
 
 __all__ = [
     "BrokerError",
@@ -19,13 +21,16 @@ __all__ = [
     "Connection",
     "DeliveryError",
     "EmbeddedBroker",
+    "FencedError",
     "Health",
+    "Limits",
     "OffsetExpired",
     "Output",
     "PartitionQueue",
     "Refused",
     "SharedConsumer",
     "StopFlag",
+    "TransactionalProducer",
     "client_options",
     "describe",
 ]

@@ -16,6 +16,7 @@ from flows.kafka import (
     DeliveryError,
     EmbeddedBroker,
     Health,
+    Limits,
     Output,
     PartitionQueue,
     SharedConsumer,
@@ -189,7 +190,10 @@ def test_what_the_broker_refuses_for_itself_comes_back_from_a_flush() -> None:
     confirmed: list[Output] = []
     with EmbeddedBroker(TOPIC) as broker:
         producer = ConfirmedProducer(
-            broker, stop=StopFlag(), confirmed=confirmed.append, max_message_bytes=2000
+            broker,
+            stop=StopFlag(),
+            confirmed=confirmed.append,
+            limits=Limits(max_message_bytes=2000),
         )
         small, large = Output(TOPIC, b"key", b"small"), Output(TOPIC, b"key", b"l" * 3000)
         for output in (large, small):
@@ -226,7 +230,10 @@ def test_a_full_queue_and_a_broker_that_is_gone_end_in_a_delivery_error() -> Non
             {"kafka": {"bootstrap": broker.bootstrap, "security": security}}
         )
         producer = ConfirmedProducer(
-            settings.kafka, stop=StopFlag(), confirmed=lambda _: None, delivery_seconds=1.0
+            settings.kafka,
+            stop=StopFlag(),
+            confirmed=lambda _: None,
+            limits=Limits(delivery_seconds=1.0),
         )
         producer.flush()
     for number in range(10):

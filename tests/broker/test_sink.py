@@ -8,8 +8,9 @@ from flows.events import Tally
 from flows.group import Steps
 from flows.items import Encoded, GroupBlock
 from flows.kafka import DeliveryError, EmbeddedBroker, StopFlag
+from flows.outbox import Outbox
 from flows.settings import Settings
-from flows.sink import KafkaSink, Outbox, SinkPart
+from flows.sink import KafkaSink, SinkPart
 from tests.checks import sink as suite
 from tests.traffic import Record, position_of_letter, read
 
@@ -87,7 +88,7 @@ def test_an_output_too_large_for_the_broker_is_a_dead_letter_and_the_others_go_o
 
 
 def test_a_stop_does_not_wait_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.kafka.producer.STOP_GRACE", 0.1)
+    monkeypatch.setattr("flows.kafka.dispatch.STOP_GRACE", 0.1)
     case = OnEmbeddedBroker(delivery_seconds=300.0)
     part = case.open()
     part.snapshot()

@@ -6,8 +6,9 @@ from flows.events import Tally
 from flows.group import Steps
 from flows.items import Encoded
 from flows.kafka import DeliveryError, StopFlag
+from flows.outbox import Outbox
 from flows.settings import Settings
-from flows.sink import Outbox, SinkPart
+from flows.sink import SinkPart
 from tests.brokers import ApacheKafka
 from tests.checks.sink import block, rejected
 from tests.traffic import codes_by_position, position_of_letter, read
