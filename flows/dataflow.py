@@ -26,10 +26,12 @@ from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
 from flows.kafka import Cluster, SharedConsumer, StopFlag, describe
 from flows.manifest import Manifest
+from flows.outbox import Delivery, Outbox
 from flows.settings import Settings, load
-from flows.sink import KafkaSink, Outbox
+from flows.sink import KafkaSink
 from flows.source import KafkaSource, Shared
 from flows.state import FORMAT
+from flows.transactions import Transactions
 from oodl.errors import OodlError
 
 __all__ = ["Pipeline", "assemble", "build"]
@@ -135,13 +137,20 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
         events.epoch_chosen(tally, seconds=epoch)
         topic, group = settings.topics.readings, settings.kafka.group
         consumer = SharedConsumer(settings.kafka, topic=topic, group=group)
-        outbox = Outbox(settings, tally, stop)
-        source = KafkaSource(Shared(settings, tally, stop, consumer, outbox.hear), partitions)
-        sink = KafkaSink(outbox, agreed.sink_parts)
+        delivery = _delivery(settings, tally, stop, agreed)
+        undo.callback(delivery.close)
+        source = KafkaSource(Shared(settings, tally, stop, consumer, delivery.hear), partitions)
+        sink = KafkaSink(delivery, agreed.sink_parts, tally.beats)
         flow = _connect(source, Steps(settings, tally), sink)
         stop.defer()
         held = undo.pop_all()
     return Pipeline(flow, consumer, settings.recovery.folder, timedelta(seconds=epoch), held)
+
+
+def _delivery(settings: Settings, tally: Tally, stop: StopFlag, agreed: Manifest) -> Delivery:
+    if settings.recovery.delivery == "exactly-once":
+        return Transactions(settings, tally, stop, agreed)
+    return Outbox(settings, tally, stop)
 
 
 def _connect(source: KafkaSource, steps: Steps, sink: KafkaSink) -> Dataflow:
@@ -164,6 +173,7 @@ def _hold_folder(settings: Settings, cluster: Cluster, undo: ExitStack) -> Manif
     undo.enter_context(manifest.lock(folder))
     expected = Manifest(
         cluster=cluster.id,
+        group=settings.kafka.group,
         topics=settings.topics.model_dump(),
         partitions=cluster.partitions[settings.topics.readings],
         sink_parts=SINK_PARTS,

@@ -38,6 +38,7 @@ __all__ = [
     "lag_measured",
     "log_to",
     "metrics_port_moved",
+    "name_taken",
     "oddity",
     "offset_expired",
     "reading_rejected",
@@ -288,6 +289,12 @@ def delivery_failed(tally: Tally, *, topic: str, detail: str) -> None:
     tally.oddities["delivery_failed"] += 1
     fields = {"topic": topic, "detail": detail}
     log.error("Delivery failed, stopping. topic=%(topic)s detail=%(detail)r", fields)
+
+
+def name_taken(tally: Tally, *, detail: str) -> None:
+    """Report that another process writes under this one's name; this one ends."""
+    tally.oddities["name_taken"] += 1
+    log.error("Name taken by another process, stopping. detail=%(detail)r", {"detail": detail})
 
 
 def offset_expired(tally: Tally, partition: int, offset: int) -> None:

@@ -133,7 +133,16 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
             yield from self._messages(partition, codes.part(0, half), stamps)
             yield from self._messages(partition, codes.part(half, len(codes)), stamps)
             return
-        key = self._group.encode()
-        for value in values:
+        key, offsets = self._group.encode(), codes.offsets.tolist()
+        for place, value in enumerate(values):
             oldest, *_ = islice(stamps, each)
-            yield Output(settings.topics.codes, key, value, readings=each, stamp=oldest)
+            yield Output(
+                settings.topics.codes,
+                key,
+                value,
+                readings=each,
+                stamp=oldest,
+                partition=partition,
+                first=offsets[place * each],
+                last=offsets[(place + 1) * each - 1],
+            )

@@ -31,6 +31,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     cluster : str
         Kafka's own id of the cluster.
+    group : str
+        The consumer group, which names the pipeline to the brokers.
     topics : dict of str to str
         The topics by their role, as in the settings.
     partitions : int
@@ -43,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cluster: str
+    group: str
     topics: dict[str, str]
     partitions: int
     sink_parts: int
@@ -132,7 +135,7 @@ def _read(folder: Path) -> Manifest | None:
 def _differences(found: Manifest, expected: Manifest) -> list[str]:
     problems = [
         f"{name}: expected {was!r}, got {is_now!r}; {REMEDY}"
-        for name in ("cluster", "topics", "sink_parts", "state_format")
+        for name in ("cluster", "group", "topics", "sink_parts", "state_format")
         if (was := getattr(found, name)) != (is_now := getattr(expected, name))
     ]
     if expected.partitions < found.partitions:

@@ -95,13 +95,6 @@ def _one_reading(window: int) -> int:
     return window
 
 
-def _built(delivery: str) -> str:
-    if delivery == "exactly-once":
-        problem: LiteralString = "{got} is not built in this release; take at-least-once"
-        raise _unfit(problem, got=delivery)
-    return delivery
-
-
 def _listed(names: object) -> object:
     """Take names with commas between, as an environment variable has them."""
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
@@ -121,6 +114,9 @@ class KafkaSettings(_Section):
     group: str = live("oodl", min_length=1, description="consumer group that offsets are kept for")
     max_message_bytes: int = live(
         1048576, ge=4096, description="bytes a message may have; larger ones are dead letters"
+    )
+    delivery_seconds: float = live(
+        120.0, ge=1, le=300, description="seconds an output may take to be confirmed"
     )
     security: Annotated[dict[str, str], BeforeValidator(_dotted)] = live(
         default_factory=dict, repr=False, description="options of librdkafka by their own names"
@@ -227,7 +223,7 @@ class RecoverySettings(_Section):
 
     folder: Path = live(Path("recovery"), description="folder of the snapshots, one a pipeline")
     epoch_seconds: float = live(1.0, gt=0, le=600, description="seconds between two snapshots")
-    delivery: Annotated[Literal["at-least-once", "exactly-once"], AfterValidator(_built)] = live(
+    delivery: Literal["at-least-once", "exactly-once"] = live(
         "at-least-once", description="what is promised about each output"
     )
 

@@ -8,6 +8,7 @@ which knows NaN, Infinity and numbers beyond float64: such values are missing, n
 import hashlib
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeVar
@@ -31,6 +32,7 @@ __all__ = [
     "Reason",
     "Rejected",
     "WireError",
+    "codes_from",
     "dead_letter",
     "decode",
     "decode_codes",
@@ -67,6 +69,8 @@ LONGEST_DETAIL = 200  # characters
 LONGEST_QUOTE = 40  # characters of the input that a detail may repeat
 MILLISECONDS_FROM = 1e11  # as seconds this would be the year 5138
 EARLIEST, LATEST = -62135596800.0, 253402300800.0  # the years 1 to 9999, as seconds
+
+COLUMNS = ("offset", "ts", "atoms", "values", "missing", "error", "surprise")  # of a block
 
 
 class WireError(OodlError, ValueError):
@@ -282,6 +286,20 @@ def encode_codes(
     `topic` is the readings' own, named where several are read.
     """
     return _LAYOUTS[layout](group, partition, codes, topic) if len(codes) else []
+
+
+def codes_from(value: bytes, first: int) -> tuple[bytes, int]:
+    """Cut a message of codes to those of readings from an offset on; return also how many they are.
+
+    Raises
+    ------
+    WireError
+        If the bytes are no codes of layout ``block``.
+    """
+    block = _read(_BLOCK, value)
+    start = bisect_left(block.offset, first)
+    kept = {name: getattr(block, name)[start:] for name in COLUMNS}
+    return _ENCODER.encode(msgspec.structs.replace(block, **kept)), len(kept["offset"])
 
 
 def encode_dictionary(group: str, partition: int, published: Published) -> bytes:
@@ -523,15 +541,7 @@ _LAYOUTS: dict[Layout, Callable[[str, int, Codes, str | None], list[bytes]]] = {
 
 def _unfold(block: BlockMessage) -> list[CodeMessage]:
     missing = block.missing or [()] * len(block.offset)
-    columns = (
-        block.offset,
-        block.ts,
-        block.atoms,
-        block.values,
-        missing,
-        block.error,
-        block.surprise,
-    )
+    columns = [missing if name == "missing" else getattr(block, name) for name in COLUMNS]
     for column in columns:
         _same(f"codes of {block.group!r}: readings in a list", len(column), len(block.offset))
     return [

@@ -71,7 +71,7 @@ def send(bootstrap: str, topic: str, records: Iterable[Record]) -> list[Record]:
     return sent
 
 
-def read(bootstrap: str, topic: str) -> list[Record]:
+def read(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Record]:
     """Read all that a topic holds now, partition by partition in order."""
     consumer = Consumer(
         {
@@ -79,6 +79,7 @@ def read(bootstrap: str, topic: str) -> list[Record]:
             "group.id": "tests",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "isolation.level": isolation,
             "fetch.wait.max.ms": 50,
         }
     )

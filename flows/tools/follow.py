@@ -25,6 +25,8 @@ class MissingTopicError(OodlError, LookupError):
 class Follower:
     """Reads both topics from their beginning and hands codes on when their dictionary is there.
 
+    Of codes in transactions those that are committed are read.
+
     A dictionary is confirmed before the first code that names it is sent, but comes from another
     topic: for a code without one that topic is read to where it ends now. Where topics are mirrored
     it may come later still: without an end to reach, a code waits for it, and all that follow with
@@ -119,6 +121,7 @@ class _Topic:
             enable_auto_commit=False,
             allow_auto_create_topics=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             fetch_max_wait_ms=POLL_MS // 4,
         )
         partitions = self._consumer.partitions_for_topic(name)

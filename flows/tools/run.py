@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from flows.kafka import DeliveryError, StopFlag
+from flows.kafka import DeliveryError, FencedError, StopFlag
 
 __all__ = ["run"]
 
@@ -35,6 +35,9 @@ def run(*, settings: Path | None = None) -> None:
         except DeliveryError as failure:
             topic, _, detail = str(failure).partition(": ")
             events.delivery_failed(tally, topic=topic, detail=detail)
+            raise
+        except FencedError as taken:
+            events.name_taken(tally, detail=str(taken))
             raise
         finally:
             tally.beats.end()

@@ -17,8 +17,8 @@ from flows.dataflow import assemble
 from flows.events import Tally
 from flows.kafka import DeliveryError, StopFlag
 from flows.manifest import ManifestError, lock
+from flows.outbox import Outbox
 from flows.settings import Settings
-from flows.sink import Outbox
 from flows.wire import CodeMessage, decode_codes, encode_codes
 from oodl.channels import ChannelPlan, Row
 from oodl.coding import Codes

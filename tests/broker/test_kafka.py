@@ -16,6 +16,7 @@ from flows.kafka import (
     DeliveryError,
     EmbeddedBroker,
     Health,
+    Limits,
     Output,
     PartitionQueue,
     SharedConsumer,
@@ -105,7 +106,7 @@ def test_an_option_that_the_tools_client_lacks_is_named() -> None:
 def test_a_full_queue_pauses_its_partition_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flows.kafka.QUEUE_LIMIT", 20)
+    monkeypatch.setattr("flows.kafka.consumer.QUEUE_LIMIT", 20)
     with EmbeddedBroker(TOPIC) as broker:
         consumer = SharedConsumer(broker, topic=TOPIC, group="oodl")
         slow, fast = consumer.open(0, None), consumer.open(1, None)
@@ -223,7 +224,10 @@ def test_what_the_broker_refuses_for_itself_comes_back_from_a_flush() -> None:
     confirmed: list[Output] = []
     with EmbeddedBroker(TOPIC) as broker:
         producer = ConfirmedProducer(
-            broker, stop=StopFlag(), confirmed=confirmed.append, max_message_bytes=2000
+            broker,
+            stop=StopFlag(),
+            confirmed=confirmed.append,
+            limits=Limits(max_message_bytes=2000),
         )
         small, large = Output(TOPIC, b"key", b"small"), Output(TOPIC, b"key", b"l" * 3000)
         for output in (large, small):
@@ -260,7 +264,10 @@ def test_a_full_queue_and_a_broker_that_is_gone_end_in_a_delivery_error() -> Non
             {"kafka": {"bootstrap": broker.bootstrap, "security": security}}
         )
         producer = ConfirmedProducer(
-            settings.kafka, stop=StopFlag(), confirmed=lambda _: None, delivery_seconds=1.0
+            settings.kafka,
+            stop=StopFlag(),
+            confirmed=lambda _: None,
+            limits=Limits(delivery_seconds=1.0),
         )
         producer.flush()
     for number in range(10):

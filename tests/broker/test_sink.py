@@ -6,10 +6,12 @@ import pytest
 
 from flows.events import Tally
 from flows.group import Steps
+from flows.health import Beats
 from flows.items import Encoded, GroupBlock
 from flows.kafka import DeliveryError, EmbeddedBroker, StopFlag
+from flows.outbox import Outbox
 from flows.settings import Settings
-from flows.sink import KafkaSink, Outbox, SinkPart
+from flows.sink import KafkaSink, SinkPart
 from tests.checks import sink as suite
 from tests.traffic import Record, position_of_letter, read
 
@@ -20,13 +22,19 @@ class OnEmbeddedBroker:
     def __init__(self, *, delivery_seconds: float = 3.0, **kafka: object) -> None:
         self.broker = EmbeddedBroker(*Settings().topics.model_dump().values())
         self.settings = Settings.model_validate(
-            {"kafka": {"bootstrap": self.broker.bootstrap, **kafka}}
+            {
+                "kafka": {
+                    "bootstrap": self.broker.bootstrap,
+                    "delivery_seconds": delivery_seconds,
+                    **kafka,
+                }
+            }
         )
         self.tally, self.stop = Tally(), StopFlag()
-        self.outbox = Outbox(self.settings, self.tally, self.stop, delivery_seconds)
+        self.outbox = Outbox(self.settings, self.tally, self.stop)
 
     def open(self) -> SinkPart:
-        sink = KafkaSink(self.outbox, 8)
+        sink = KafkaSink(self.outbox, 8, Beats())
         return sink.build_part("outputs", sink.list_parts()[0], None)
 
     def encode(self, block: GroupBlock) -> Encoded:
@@ -56,7 +64,7 @@ def test_contract(check: Callable[[suite.SinkCase], None]) -> None:
 
 
 def test_parts_sort_as_numbers_do_and_a_group_has_one_of_them() -> None:
-    sink = KafkaSink(OnEmbeddedBroker().outbox, 12)
+    sink = KafkaSink(OnEmbeddedBroker().outbox, 12, Beats())
 
     names = sink.list_parts()
 
@@ -81,8 +89,8 @@ def test_an_output_too_large_for_the_broker_is_a_dead_letter_and_the_others_go_o
 
 
 def test_a_stop_does_not_wait_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.kafka.STOP_GRACE", 0.1)
-    case = OnEmbeddedBroker(delivery_seconds=600.0)
+    monkeypatch.setattr("flows.kafka.dispatch.STOP_GRACE", 0.1)
+    case = OnEmbeddedBroker(delivery_seconds=300.0)
     part = case.open()
     part.snapshot()
     case.lose_broker()

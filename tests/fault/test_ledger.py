@@ -50,6 +50,7 @@ class Story:
 
     Parameters
     ----------
+    delivery : str
     sent : dict of Position to Record
     coded : dict of Position to list of CodeMessage
     letters : dict of Position to list of Record
@@ -64,6 +65,7 @@ class Story:
         What the three processes ended with.
     """
 
+    delivery: str
     sent: dict[Position, Record]
     coded: dict[Position, list[CodeMessage]]
     letters: dict[Position, list[Record]]
@@ -74,17 +76,26 @@ class Story:
     ended: tuple[int, ...]
 
 
-@pytest.fixture(scope="module")
-def story(apache_kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -> Story:
+@pytest.fixture(scope="module", params=["at-least-once", "exactly-once"])
+def story(
+    request: pytest.FixtureRequest,
+    apache_kafka: ApacheKafka,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Story:
     """20,000 readings of 20 groups, 1 % poison, one kill -9 and one SIGTERM on the way."""
-    topics, port = create_topics(apache_kafka, "ledger"), free_port()
+    delivery: str = request.param
+    topics, port = create_topics(apache_kafka, delivery), free_port()
     folder = tmp_path_factory.mktemp("ledger")
     settings = write_settings(
         folder,
         {
-            "kafka": {"bootstrap": apache_kafka.address},
+            "kafka": {"bootstrap": apache_kafka.address, "group": delivery},
             "topics": {**topics},
-            "recovery": {"folder": str(folder / "recovery"), "epoch_seconds": 1.5},
+            "recovery": {
+                "folder": str(folder / "recovery"),
+                "epoch_seconds": 1.5,
+                "delivery": delivery,
+            },
             "metrics": {"port": port},
         },
     )
@@ -131,6 +142,7 @@ def story(apache_kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -
         letters.setdefault(position_of_letter(letter), []).append(letter)
     after = len(there("codes")), len(there("dead_letters"))
     return Story(
+        delivery=delivery,
         sent={record.position: record for record in sent},
         coded=codes_by_position(there("codes")),
         letters=letters,
@@ -148,10 +160,16 @@ def test_every_reading_is_coded_or_a_dead_letter_and_none_is_both(story: Story) 
     assert not story.coded.keys() & story.letters.keys()
 
 
-def test_a_killed_worker_repeats_and_no_other_does(story: Story) -> None:
+def test_only_a_killed_worker_repeats_and_none_where_delivery_is_exactly_once(
+    story: Story,
+) -> None:
     repeats = sum(len(codes) - 1 for codes in story.coded.values())
+    buried = sum(len(letters) - 1 for letters in story.letters.values())
     assert story.ended == (-signal.SIGKILL, 0, 0)
-    assert 0 < repeats < len(story.sent) / 2
+    if story.delivery == "exactly-once":
+        assert (repeats, buried) == (0, 0)
+    else:
+        assert 0 < repeats < len(story.sent) / 2
 
 
 def test_all_poison_is_a_dead_letter_with_its_reason_and_its_bytes(story: Story) -> None:

@@ -166,6 +166,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
     events.snapshot_taken(tally, seconds=0.02)
     events.epoch_chosen(tally, seconds=2.0)
     events.delivery_failed(tally, topic="codes", detail="timed out")
+    events.name_taken(tally, detail="oodl")
     events.offset_expired(tally, 3, 17)
     events.stop_requested(tally, signal="SIGTERM")
     events.metrics_port_moved(tally, wanted=9464, bound=4001)
@@ -174,7 +175,8 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
     assert tally.versions_published == {"a": 1}
     assert (tally.snapshot.counts.sum(), tally.snapshot.sum, tally.epoch) == (1, 0.02, 2.0)
     assert tally.oddities == dict.fromkeys(
-        ("delivery_failed", "offset_expired", "stop_requested", "metrics_port_moved"), 1
+        ("delivery_failed", "name_taken", "offset_expired", "stop_requested", "metrics_port_moved"),
+        1,
     )
     # and each has a line; normal work none above debug
     assert [(line["level"], line["message"]) for line in lines(written)] == [
@@ -185,6 +187,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
         ("debug", "Snapshot taken. seconds=0.020"),
         ("debug", "Epoch chosen. seconds=2"),
         ("error", "Delivery failed, stopping. topic=codes detail='timed out'"),
+        ("error", "Name taken by another process, stopping. detail='oodl'"),
         ("error", "Offset expired. partition=3 offset=17"),
         ("info", "Stop requested. signal=SIGTERM"),
         ("warning", "Metrics port moved. wanted=9464 bound=4001"),

@@ -163,3 +163,15 @@ def codes(batch: object) -> list[CodeMessage]:
         for output in encoded.codes:
             found += decode_codes(output.value or b"")
     return found
+
+
+@pytest.mark.parametrize("layout", ["reading", "block"])
+def test_a_message_knows_the_positions_of_its_readings(layout: str) -> None:
+    group = logic(Settings.model_validate({"codes": {"layout": layout}}))
+
+    [encoded], _ = group.on_batch([block("press-0", range(7, 300, 3), partition=2)])
+
+    for output in encoded.codes:
+        offsets = [code.offset for code in decode_codes(output.value or b"")]
+        assert (output.partition, output.first, output.last) == (2, offsets[0], offsets[-1])
+        assert output.readings == len(offsets)

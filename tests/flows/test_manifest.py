@@ -10,6 +10,7 @@ from flows.manifest import Manifest, ManifestError, check_or_create, lock, write
 
 HERE = Manifest(
     cluster="kTiz4",
+    group="oodl",
     topics={"readings": "sensors.readings", "codes": "sensors.codes"},
     partitions=6,
     sink_parts=2,
@@ -32,7 +33,13 @@ def test_every_difference_is_named_with_the_remedy(tmp_path: Path) -> None:
     before = (tmp_path / "manifest.json").read_bytes()
     # when another one comes
     other = change(
-        HERE, cluster="Zm9v", topics={"readings": "x"}, partitions=5, sink_parts=3, state_format=2
+        HERE,
+        cluster="Zm9v",
+        group="press",
+        topics={"readings": "x"},
+        partitions=5,
+        sink_parts=3,
+        state_format=2,
     )
     with pytest.raises(ManifestError) as caught:
         check_or_create(tmp_path, other)
@@ -40,7 +47,8 @@ def test_every_difference_is_named_with_the_remedy(tmp_path: Path) -> None:
     told = str(caught.value).splitlines()
     for line, problem in zip(
         told,
-        ["cluster: expected 'kTiz4', got 'Zm9v'", "topics: expected {'readings': 'sensors.",
+        ["cluster: expected 'kTiz4', got 'Zm9v'", "group: expected 'oodl', got 'press'",
+         "topics: expected {'readings': 'sensors.",
          "sink_parts: expected 2, got 3", "state_format: expected 1, got 2",
          "partitions of x: expected at least 6, got 5"],
         strict=True,

@@ -108,7 +108,7 @@ def test_every_problem_is_named_at_once_with_path_got_and_remedy(file: Path) -> 
         [codes]
         layout = "blok"
         [recovery]
-        delivery = "exactly-once"
+        delivery = "once"
         [metrics]
         port = 99999
         tolerance = 3
@@ -138,8 +138,8 @@ def test_every_problem_is_named_at_once_with_path_got_and_remedy(file: Path) -> 
         "channels of a reading, in order; empty: as the readings have them",
         "oodl.toml: codes.layout: expected 'reading' or 'block', got 'blok'; "
         "a message a reading, or one for all that were coded together",
-        "oodl.toml: recovery.delivery: exactly-once is not built in this release; "
-        "take at-least-once",
+        "oodl.toml: recovery.delivery: expected 'at-least-once' or 'exactly-once', got 'once'; "
+        "what is promised about each output",
         "oodl.toml: metrics.port: expected less than or equal to 65535, got 99999; "
         "port to listen at; 0: any free one",
         "oodl.toml: metrics.tolerance: unknown key; did you mean coding.tolerance?",

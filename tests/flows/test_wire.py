@@ -16,6 +16,7 @@ from flows.wire import (
     Reading,
     Rejected,
     WireError,
+    codes_from,
     dead_letter,
     decode,
     decode_codes,
@@ -405,6 +406,15 @@ def test_a_block_whose_lists_differ_in_length_is_refused() -> None:
     text = GOLDEN["codes"]["block"][0].replace('"offset":[40,', '"offset":[')
     with pytest.raises(WireError, match="readings in a list: expected 2, got 3"):
         decode_codes(text.encode())
+
+
+@pytest.mark.parametrize("first", range(39, 45))
+def test_a_block_is_cut_to_what_comes_from_an_offset_on(first: int) -> None:
+    block = GOLDEN["codes"]["block"][0].encode()
+    value, readings = codes_from(block, first)
+    expected = [code for code in decode_codes(block) if code.offset >= first]
+    assert decode_codes(value) == expected
+    assert readings == len(expected)
 
 
 def test_a_dictionary_is_no_code_and_a_code_no_dictionary() -> None:

@@ -1,0 +1,36 @@
+"""Kafka as the pipeline needs it: one consumer and one producer a process, no engine.
+
+What the broker says is kept as a value (a partition's queue, an expired offset, a refused output,
+the state of the connection); only what the process cannot go on with is raised.
+"""
+
+from flows.kafka.cluster import Cluster, describe
+from flows.kafka.connection import BrokerError, Configured, Connection, Health, client_options
+from flows.kafka.consumer import OffsetExpired, PartitionQueue, SharedConsumer
+from flows.kafka.dispatch import DeliveryError, FencedError, Limits, Output, Refused
+from flows.kafka.embedded import EmbeddedBroker
+from flows.kafka.producer import ConfirmedProducer
+from flows.kafka.stopping import StopFlag
+from flows.kafka.transaction import TransactionalProducer
+
+__all__ = [
+    "BrokerError",
+    "Cluster",
+    "Configured",
+    "ConfirmedProducer",
+    "Connection",
+    "DeliveryError",
+    "EmbeddedBroker",
+    "FencedError",
+    "Health",
+    "Limits",
+    "OffsetExpired",
+    "Output",
+    "PartitionQueue",
+    "Refused",
+    "SharedConsumer",
+    "StopFlag",
+    "TransactionalProducer",
+    "client_options",
+    "describe",
+]

@@ -1,0 +1,56 @@
+"""Whether the process was asked to end."""
+
+import signal
+import sys
+from time import monotonic
+from types import FrameType
+from typing import Self
+
+__all__ = ["StopFlag"]
+
+
+class StopFlag:
+    """Whether the process was asked to end: at once while it starts, by the flow once it runs.
+
+    Examples
+    --------
+    >>> stop = StopFlag()
+    >>> bool(stop), stop.seconds
+    (False, 0.0)
+    >>> stop.set()
+    >>> bool(stop)
+    True
+    """
+
+    def __init__(self) -> None:
+        self.cause = ""
+        self._since: float | None = None
+        self._deferred = False
+
+    def install(self) -> Self:
+        """Listen to SIGTERM and SIGINT; until `defer` is called they end the process with 0."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+        return self
+
+    def defer(self) -> None:
+        """From now on only set the flag: the flow reads it, takes its snapshot and ends."""
+        self._deferred = True
+
+    def set(self, cause: str = "a call") -> None:
+        """Ask the flow to end."""
+        if self._since is None:
+            self._since, self.cause = monotonic(), cause
+
+    @property
+    def seconds(self) -> float:
+        """How long ago the process was asked to end; 0 when it was not."""
+        return 0.0 if self._since is None else monotonic() - self._since
+
+    def __bool__(self) -> bool:
+        return self._since is not None
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        self.set(signal.Signals(number).name)
+        if not self._deferred:
+            sys.exit(0)
