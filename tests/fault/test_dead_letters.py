@@ -219,7 +219,7 @@ def test_a_refused_code_goes_to_the_codes_once_the_topic_takes_it(
 def test_a_message_that_is_gone_from_where_it_was_cut_is_told(
     apache_kafka: ApacheKafka, tmp_path: Path
 ) -> None:
-    topics = create_topics(apache_kafka, "gone")
+    topics = create_topics(apache_kafka, "deleted")
     settings = configured(apache_kafka, tmp_path / "x", topics, free_port(), fixed=True)
     send(apache_kafka.address, topics["readings"], [Record(b"large-0", b"another", partition=0)])
     letters = [letter(topics, offset, LARGE) for offset in (0, 7)]  # another one there, and none
