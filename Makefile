@@ -14,6 +14,7 @@ JARS := $(BROKER)/target/.ready
 COMPOSE := docker-compose.yml
 PROMETHEUS := infra/prometheus/prometheus.yml
 PORT ?= 9092
+EXAMPLES ?= 1000000
 PYTEST := $(BIN)/python -m pytest
 
 # The matrices are small: more BLAS threads only wait for one another.
@@ -79,6 +80,10 @@ unit: $(READY) ## the tests that need no broker, with the examples in the code
 .PHONY: test
 test: $(READY) ## all tests; those on Apache Kafka need Java 17 and Maven
 	$(PYTEST) -q
+
+.PHONY: fuzz
+fuzz: $(READY) ## bad input by the million (EXAMPLES=1000000)
+	OODL_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) -q -o timeout=0 tests/flows/test_fuzz.py
 
 .PHONY: broker
 broker: $(JARS) ## start Apache Kafka on 127.0.0.1:9092 (PORT=...), Ctrl-C ends it

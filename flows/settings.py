@@ -374,7 +374,7 @@ def _read(path: Path) -> dict[str, Any]:
         problem = (
             f"{path}: expected a settings file, got {missing.strerror}; name one that is there"
         )
-    except ValueError as malformed:
+    except (ValueError, RecursionError) as malformed:
         problem = f"{path}: expected TOML in UTF-8, got {malformed}; mend that place first"
     raise SettingsError(problem)
 

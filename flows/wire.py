@@ -368,6 +368,9 @@ def to_version(message: DictionaryMessage) -> Version:
     n = len(message.channels)
     _same(f"{here}: length of mean", len(message.mean), n)
     _same(f"{here}: length of scale", len(message.scale), n)
+    if message.window < 1:
+        problem = f"{here}: window: expected 1 or more, got {message.window}; it is no version"
+        raise WireError(problem)
     size = n * message.window
     _same(f"{here}: bytes of dictionary", len(message.dictionary), 4 * size * size)
     version = Version(
