@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
+RIVALS := .venv-bench
+RIVALS_READY := $(RIVALS)/.ready
 BROKER := infra/broker
 JARS := $(BROKER)/target/.ready
 COMPOSE := docker-compose.yml
@@ -104,12 +106,27 @@ $(JARS): $(BROKER)/pom.xml
 demo: $(READY) ## this host and a simulated fleet, live, nothing else needed (DEMO_SECONDS=60)
 	@$(BIN)/oodl demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
+# Rivals live apart: what is compared with is no part of what is installed.
+$(RIVALS_READY): requirements.lock benchmarks/requirements.txt pyproject.toml | $(READY)
+	@$(BIN)/python -m venv --clear $(RIVALS)
+	@$(RIVALS)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(RIVALS)/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	@$(RIVALS)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: bench-learner
+bench-learner: $(RIVALS_READY) ## the learner against rivals, about 30 minutes; writes benchmarks/results
+	for question in recovery experiments cost drift steps real; do \
+	  $(RIVALS)/bin/python -m benchmarks.$$question; \
+	done
+	$(RIVALS)/bin/python -m benchmarks.report
+
 .PHONY: check
 check: ## what CI runs
 	.ci/run
 
 .PHONY: clean
-clean: ## remove what was made here: .venv, caches, the broker with its data
-	rm -rf $(VENV) $(BROKER)/target build dist
+clean: ## remove what was made here: environments, caches, the broker with its data
+	rm -rf $(VENV) $(RIVALS) $(BROKER)/target build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,81 @@
+"""The plots of README.md, from what is recorded; matplotlib is needed."""
+
+import importlib
+from typing import Any
+
+from benchmarks.record import RESULTS
+from benchmarks.report import load, median
+
+__all__ = ["draw"]
+
+INCHES, DPI = (7.2, 3.0), 100
+CHECKPOINTS = ("10", "30", "100", "300")
+NAMES = {
+    "planted": "ours",
+    "published": "published",
+    "SPAMS": "SPAMS, best lambda",
+    "scikit-learn": "scikit-learn, best alpha",
+}
+
+
+def draw() -> None:
+    """Draw all of them beside the records."""
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    _recovery(pyplot)
+    _experiments(pyplot)
+
+
+def _panels(pyplot: Any, count: int, share: str) -> Any:
+    return pyplot.subplots(1, count, figsize=INCHES, sharey=share, constrained_layout=True)
+
+
+def _recovery(pyplot: Any) -> None:
+    figure, panels = _panels(pyplot, 2, "all")
+    runs = load("recovery")["runs"]
+    for panel, block in zip(panels, (16, 256), strict=True):
+        here = [
+            run
+            for run in runs
+            if (run["setting"]["n"], run["setting"]["density"], run["setting"]["block"])
+            == (64, 0.1, block)
+        ]
+        for scenario, name in NAMES.items():
+            grid = [run for run in here if run["scenario"] == scenario]
+            if not grid:
+                continue
+            best = min(grid, key=lambda run: median(run, "300"))
+            errors = [median(best, checkpoint) for checkpoint in CHECKPOINTS]
+            panel.loglog([int(c) for c in CHECKPOINTS], errors, marker="o", label=name)
+        for run in here:
+            if run["scenario"] == "offline":
+                panel.loglog([300], [median(run, "300")], "k*", label="offline optimum")
+        panel.set(title=f"N = 64, density .1, B = {block}", xlabel="rows / N")
+        panel.grid(visible=True, alpha=0.3)
+    panels[0].set_ylabel("error, median")
+    panels[1].legend(fontsize="small")
+    _save(pyplot, figure, "recovery")
+
+
+def _experiments(pyplot: Any) -> None:
+    found = load("experiments")
+    curves = found["curves"]
+    settings = list(dict.fromkeys((c["n"], c["density"], c["block"]) for c in curves))
+    figure, panels = _panels(pyplot, len(settings), "all")
+    for panel, (n, density, block) in zip(panels, settings, strict=True):
+        for curve in curves:
+            if (curve["n"], curve["density"], curve["block"]) == (n, density, block):
+                name = "published" if "Published" in curve["rival"] else "ours"
+                shown = [max(error, 1e-16) for error in curve["median_errors"]]
+                panel.loglog(found["calls"], shown, label=name)
+        panel.set(xlabel="calls")
+        panel.set_title(f"N={n}, density {density:g}, B={block}", fontsize="small")
+        panel.grid(visible=True, alpha=0.3)
+    panels[0].set_ylabel("error, median")
+    panels[0].legend(fontsize="small")
+    _save(pyplot, figure, "experiments")
+
+
+def _save(pyplot: Any, figure: Any, name: str) -> None:
+    figure.savefig(RESULTS / f"{name}.png", dpi=DPI, metadata={"Software": None})
+    pyplot.close(figure)

@@ -1,0 +1,248 @@
+"""What README.md says in tables, from what is recorded: ``python -m benchmarks.report`` fills them.
+
+A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``; the words around are by hand.
+Where matplotlib is installed, the plots are drawn too.
+"""
+
+import importlib.util
+import json
+import re
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.drift import FOUND_AGAIN
+from benchmarks.record import RESULTS
+
+__all__ = ["README", "TABLES", "filled", "load"]
+
+README = Path(__file__).with_name("README.md")
+BLOCK = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+Record = dict[str, Any]
+
+
+def load(name: str) -> Record:
+    """Return a record."""
+    found: Record = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
+def filled(text: str) -> str:
+    """Return the text with every table made anew."""
+    return BLOCK.sub(lambda m: f"<!-- table {m[1]} -->\n{TABLES[m[1]]()}<!-- end -->", text)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in Markdown."""
+    columns = list(head)
+    lines = [columns, ["---"] * len(columns), *([str(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def number(value: float) -> str:
+    """Return two significant digits."""
+    return f"{value:.2g}"
+
+
+def source(name: str) -> Callable[[], str]:
+    """Return the line that says where a record comes from."""
+
+    def line() -> str:
+        found = load(name)
+        versions = ", ".join(
+            f"{library} {version}" for library, version in found["versions"].items()
+        )
+        left = "".join(f"- not measured: {reason}\n" for reason in found.get("skipped", ()))
+        return (
+            f"`python -m benchmarks.{name}`, {found['date']}, commit {found['commit']}, "
+            f"{found['machine']}; {versions}.\n" + (f"\n{left}" if left else "")
+        )
+
+    return line
+
+
+def bars(name: str) -> Callable[[], str]:
+    """Return the table of a record's bars."""
+
+    def rows() -> str:
+        return table(
+            ("figure", "measured", "at most", ""),
+            (
+                (
+                    bar["name"],
+                    "not measured" if bar["measured"] is None else number(bar["measured"]),
+                    number(bar["bar"]),
+                    "holds" if bar["holds"] else "**fails**",
+                )
+                for bar in load(name)["bars"]
+            ),
+        )
+
+    return rows
+
+
+def recovery() -> str:
+    """Median errors by rows; of a grid the setting that is best at 300N."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for run in load("recovery")["runs"]:
+        if run["scenario"].startswith(("spikes", "noise-free")):
+            continue
+        setting = run["setting"]
+        key = (f"{setting['n']}, {setting['density']:g}, {setting['block']}", run["scenario"], "")
+        groups.setdefault(key, []).append(run)
+    rows = []
+    for (setting, scenario, _), runs in sorted(groups.items(), key=lambda item: item[0][0]):
+        best = min(runs, key=lambda run: median(run, "300"))
+        name = "ours" if scenario == "planted" else scenario
+        if len(runs) > 1:
+            name += f", best of {len(runs)}: {best['rival']}"
+        errors = [median(best, checkpoint) for checkpoint in ("10", "30", "100", "300")]
+        rows.append((setting, name, *("" if e is None else number(e) for e in errors)))
+    return table(("N, density, B", "learner", "10N", "30N", "100N", "300N"), rows)
+
+
+def median(run: Record, checkpoint: str) -> Any:
+    """Return the median error over the seeds; None where it was not measured."""
+    found = [errors[checkpoint] for errors in run["errors"] if checkpoint in errors]
+    return statistics.median(found) if found else None
+
+
+def experiments() -> str:
+    """Errors of the paper's experiments, mean (median), and slopes of the gap."""
+    found = load("experiments")
+    shown = [found["calls"].index(call) for call in (100, 316, 1000, 3000)]
+    rows = (
+        (
+            f"{curve['n']}, {curve['density']:g}, {curve['block']}",
+            curve["trials"],
+            "published" if "Published" in curve["rival"] else "ours",
+            *(f"{number(curve['errors'][k])} ({number(curve['median_errors'][k])})" for k in shown),
+            curve["gap_slope"],
+        )
+        for curve in found["curves"]
+    )
+    head = ("N, density, B", "trials", "learner", "100 calls", "316", "1000", "3000", "slope")
+    return table(head, rows) + f"\nThe claimed rate has slope {found['claimed_slope']} there.\n"
+
+
+def cost() -> str:
+    """Microseconds a row."""
+    scenarios: dict[str, dict[str, float]] = {}
+    for each in load("cost")["microseconds"]:
+        scenarios.setdefault(each["scenario"], {})[each["rival"]] = each["median"]
+    names = ("ours", "published", "SPAMS", "scikit-learn", "GroupCoder", "D.T @ y")
+    return table(
+        ("us a row", *names),
+        (
+            (scenario, *(number(found[name]) if name in found else "" for name in names))
+            for scenario, found in scenarios.items()
+        ),
+    )
+
+
+def drift() -> str:
+    """What became of the streams, smallest to largest over the seeds."""
+    found = load("drift")
+
+    def span(values: list[float]) -> str:
+        low, high = number(min(values)), number(max(values))
+        return low if low == high else f"{low} - {high}"
+
+    def back(event: str, values: list[int]) -> str:
+        if event not in FOUND_AGAIN:
+            return ""
+        least, most = min(values), max(values)
+        told = [f"{v}" if v < found["after"] else "never" for v in (least, most)]
+        return told[0] if least == most else " - ".join(told)
+
+    return table(
+        (
+            "event",
+            "N",
+            "learner",
+            "error before",
+            "rows / N until back",
+            "error at last",
+            "restarts",
+        ),
+        (
+            (
+                each["event"],
+                each["n"],
+                each["rival"],
+                span(each["old"]),
+                back(each["event"], each["back_after"]),
+                span(each["late"]),
+                sum(each["restarts"]),
+            )
+            for each in sorted(found["outcomes"], key=lambda each: -each["n"])
+        ),
+    )
+
+
+def steps() -> str:
+    """Errors, time and verdicts."""
+    return table(
+        ("N", "part", "30N", "100N", "300N", "us a row", "verdict"),
+        (
+            (
+                each["n"],
+                each["part"],
+                *map(number, each["errors"]),
+                number(each["microseconds"]),
+                f"{each['verdict']} (beside {each['beside']})",
+            )
+            for each in load("steps")["parts"]
+        ),
+    )
+
+
+def real() -> str:
+    """Errors on real readings, and their ratios to the rival to beat."""
+    found = load("real")
+    head = [f"{share:.0%}" for share in found["shares"]]
+    return table(
+        ("set", "learner", "groups", *head, *(f"ratio {share}" for share in head)),
+        (
+            (
+                name,
+                rival,
+                len(each["groups"]),
+                *(f"{error:.3f}" for error in each["errors"]),
+                *(f"{ratio:.2f}" for ratio in each["ratios"]),
+            )
+            for name, rivals in found["sets"].items()
+            for rival, each in rivals.items()
+        ),
+    )
+
+
+RECORDS = ("recovery", "experiments", "cost", "drift", "steps", "real")
+TABLES: dict[str, Callable[[], str]] = (
+    {
+        "recovery": recovery,
+        "experiments": experiments,
+        "cost": cost,
+        "drift": drift,
+        "steps": steps,
+        "real": real,
+    }
+    | {f"{name}-source": source(name) for name in RECORDS}
+    | {f"{name}-bars": bars(name) for name in ("recovery", "cost", "drift", "real")}
+)
+
+
+def main() -> None:
+    """Fill the tables, and draw where that is possible."""
+    README.write_text(filled(README.read_text()))
+    if importlib.util.find_spec("matplotlib") is None:
+        print("plots not drawn: matplotlib is not installed; make .venv-bench/.ready")
+        return
+    from benchmarks import plots
+
+    plots.draw()
+
+
+if __name__ == "__main__":
+    main()
