@@ -80,6 +80,44 @@ def test_fifty_megabytes_are_a_dead_letter_of_64_kib_however_they_were_packed(
     assert sorted(coded) == [record.position for record in sent]
 
 
+def test_a_group_of_any_name_is_coded_and_goes_on_after_a_restart(
+    apache_kafka: ApacheKafka, tmp_path: Path
+) -> None:
+    names = [
+        "a\0b",
+        "a\0c",
+        "a\nb",
+        "\x1b[2J",
+        "\u2028",
+        "a/b",
+        "__other__",
+        " ",
+        '"\\',
+        "日" * 249,
+    ]
+    topics, port = create_topics(apache_kafka, "names"), free_port()
+    file = settings(apache_kafka, tmp_path, topics, port)
+    sent: list[Record] = []
+    for first, rows in ((0, 120), (120, 20)):
+        sent += send(apache_kafka.address, topics["readings"], machine(names, rows, first=first))
+        with Worker(file, port) as worker:
+            worker.await_metrics()
+            await_codes(worker, rows * len(names))
+            assert worker.metrics()["oodl_groups", ""] == len(names)
+            assert worker.end(signal.SIGTERM) == 0
+        assert worker.said()[-1]["codes_sent"] == rows * len(names)
+    coded = codes_by_position(read(apache_kafka.address, topics["codes"]))
+    assert sorted(coded) == sorted(record.position for record in sent)
+    for name in names:
+        codes = [code for at in sorted(coded) for code in coded[at] if code.group == name]
+        assert not any(code.version for code in codes[:64])
+        assert all(code.version for code in codes[120:])
+
+
+def await_codes(worker: Worker, count: int) -> None:
+    wait_until(lambda: worker.metrics()["oodl_codes_sent_total", ""] == count)
+
+
 def settings(broker: ApacheKafka, folder: Path, topics: dict[str, str], port: int) -> Path:
     return write_settings(
         folder,
