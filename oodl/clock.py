@@ -6,13 +6,12 @@ decides the same.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["EventClock", "Ticks"]
 
 
-@dataclass(frozen=True, slots=True)
-class EventClock:
+class EventClock(NamedTuple):
     """The event time of one group, in seconds.
 
     Parameters
@@ -44,7 +43,7 @@ class EventClock:
         max_ahead : float
             How far beyond the clock a stamp is believed at once, in seconds.
         """
-        now, claim = self.now, self.claim
+        now, claim = self
         ahead = late = 0
         nows = []
         for time in times:
@@ -56,15 +55,15 @@ class EventClock:
                 claim = None
             if now is None or time > now + max_ahead:
                 claim = time
+            elif time > now:
+                now = time
             else:
                 late += time < now - max_ahead
-                now = max(now, time)
             nows.append(now)
         return Ticks(EventClock(now, claim), nows, ahead, late)
 
 
-@dataclass(frozen=True, slots=True)
-class Ticks:
+class Ticks(NamedTuple):
     """What time stamps did to a clock.
 
     Parameters

@@ -60,4 +60,4 @@ def atoms_within(left: Array, rule: Rule) -> int:
         Mean square left by 0..N atoms.
     rule : Rule
     """
-    return int(np.argmax(left <= rule.tolerance**2, axis=1).sum())
+    return int(np.count_nonzero(left > rule.tolerance**2))

@@ -1,11 +1,13 @@
 """What is usual for a group lately: how many atoms its frames take, and what these leave.
 
-Two histograms that forget, no frame is kept: one of the atoms that the usual tolerance asks for,
-and for each number of atoms one of the error that it leaves. Frames enter coded by a dictionary
-that has not learned from them yet; otherwise the limit would be too narrow for the next ones.
+A histogram that forgets, no frame is kept: for each number of atoms that may be called usual, of
+the error that it leaves. Frames enter coded by a dictionary that has not learned from them yet;
+otherwise the limit would be too narrow for the next ones.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import log
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +16,29 @@ __all__ = ["Recent"]
 
 Array = npt.NDArray[np.floating]
 
-USUAL_TOLERANCE = 0.1  # deviations; the usual number of atoms is the median that it asks for
 USUAL_SHARE = (
-    3  # but at most a third of the atoms: what more would leave is noise, and tells nothing
+    3  # at most a third of the atoms are usual: what more would leave is noise, and tells nothing
 )
 LEAST_LIMIT = 0.1  # deviations; what stays within the default tolerance is never unusual
 QUANTILE = 0.95  # of the errors left by the usual number of atoms: the limit
 MEMORY = 2048  # frames; enough for the .95 quantile to rest on a hundred
 FADING = 2  # exponent of the weights until then: the first frames, coded by a guess, fade
 EDGES = np.geomspace(LEAST_LIMIT, 50.0, 64)  # of the error histogram, 10 % apart
+BINS = len(EDGES) + 1  # the first for errors up to the first edge, the last beyond the last one
+APART = 2 * log(EDGES[1] / EDGES[0])  # of the edges' squares, as logarithms
+WITHIN, BEYOND = 0.999 * EDGES[0] ** 2, 1.001 * EDGES[-1] ** 2  # in the first cell, in the last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recent:
-    """Two histograms over the last two thousand frames or so.
+    """A histogram over the last two thousand frames or so.
 
     Parameters
     ----------
     seen : int
         Frames so far.
-    counts : ndarray of float32, shape (N + 1,)
-        Share of frames by the number of atoms that `USUAL_TOLERANCE` asks for.
-    errors : ndarray of float32, shape (N + 1, bins)
-        Share of frames by the error that 0..N atoms leave.
+    errors : ndarray of float32, shape (most + 1, bins)
+        Share of frames by the error that 0..most atoms leave; `most` is a third of N, at least 1.
 
     Examples
     --------
@@ -47,40 +49,40 @@ class Recent:
     """
 
     seen: int
-    counts: npt.NDArray[np.float32]
     errors: npt.NDArray[np.float32]
 
     @classmethod
     def start(cls, n: int) -> "Recent":
         """Nothing seen yet, for frames of `n` numbers."""
-        bins = len(EDGES) + 1
-        return cls(0, np.zeros(n + 1, np.float32), np.zeros((n + 1, bins), np.float32))
+        most = max(1, n // USUAL_SHARE)
+        return cls(0, np.zeros((most + 1, BINS), np.float32))
 
     def update(self, left: Array) -> "Recent":
         """Count frames by what 0..N atoms leave of them (mean squares, shape (B, N + 1))."""
-        rows, width = left.shape
-        counts = np.bincount(np.argmax(left <= USUAL_TOLERANCE**2, axis=1), minlength=width)
-        bins = np.searchsorted(EDGES**2, left)
-        cells = np.bincount(
-            (bins + self.errors.shape[1] * np.arange(width)).ravel(),
-            minlength=self.errors.size,
-        ).reshape(self.errors.shape)
+        rows = len(left)
+        numbers, size = len(self.errors), self.errors.size
+        fresh = np.bincount(_cells(left[:, :numbers]).ravel(), minlength=size)
         share = max(1 - (self.seen / (self.seen + rows)) ** FADING, min(1.0, rows / MEMORY))
-        rho, kept = np.float32(share / rows), np.float32(1 - share)
-        return Recent(
-            self.seen + rows,
-            kept * self.counts + rho * counts.astype(np.float32),
-            kept * self.errors + rho * cells.astype(np.float32),
-        )
+        errors = fresh.reshape(numbers, BINS).astype(np.float32)
+        errors *= np.float32(share / rows)
+        errors += np.float32(1 - share) * self.errors
+        return Recent(self.seen + rows, errors)
 
     @property
     def usual(self) -> int:
-        """The median number of atoms within `USUAL_TOLERANCE`, at most a third of all."""
-        median = int(np.searchsorted(np.cumsum(self.counts), 0.5 * self.counts.sum()))
-        return min(median, max(1, (len(self.counts) - 1) // USUAL_SHARE))
+        """The median number of atoms within `LEAST_LIMIT`, at most a third of all."""
+        within = self.errors[:, 0]  # rises with the number of atoms
+        half = 0.5 * float(self.errors[0].sum())
+        return min(int(np.count_nonzero(within < half)), len(self.errors) - 1)
 
     def limit(self, atoms: int) -> float:
-        """Return the .95 quantile of the error left by so many atoms, no less than .1."""
+        """Return the .95 quantile of the error left by so many atoms, no less than .1.
+
+        Parameters
+        ----------
+        atoms : int
+            At most a third of all, see `usual`.
+        """
         shares = np.cumsum(self.errors[atoms], dtype=np.float64)
         wanted = QUANTILE * shares[-1]
         cell = int(np.searchsorted(shares, wanted))
@@ -92,3 +94,19 @@ class Recent:
         part = (wanted - below) / max(shares[cell] - below, np.finfo(np.float64).tiny)
         low, high = np.log(EDGES[cell - 1]), np.log(EDGES[cell])
         return round(float(np.exp(low + part * (high - low))), 6)
+
+
+def _cells(left: Array) -> npt.NDArray[np.int64]:
+    """Places in the histogram, by logarithm: to search the edges takes ten times as long."""
+    cells = np.log(np.minimum(np.maximum(left, WITHIN), BEYOND))
+    cells /= APART
+    cells += _firsts(left.shape[1])
+    places: npt.NDArray[np.int64] = np.ceil(cells, out=cells).astype(np.int64)
+    return places
+
+
+@lru_cache
+def _firsts(numbers: int) -> Array:
+    """Where the cells of each number of atoms begin, for a mean square of the first edge."""
+    firsts: Array = np.arange(numbers) * BINS - 2 * log(LEAST_LIMIT) / APART
+    return firsts

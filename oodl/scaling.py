@@ -5,18 +5,23 @@ what was learned at the start is forgotten, and nothing is stored.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FARTHEST", "Scaling", "standardise"]
+__all__ = ["FARTHEST", "LARGEST", "Present", "Scaling", "clipped", "standardise"]
 
+Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Present = npt.NDArray[np.bool_] | None
 
 MEMORY = 2  # exponent of the weights; 14 as the first steps of the learner use leaves 5 % noise
 CLIP = 20.0  # deviations beyond which a value pulls no further
 TRUSTED = 32  # rows after which a channel's scale is good enough to clip by
 LARGEST = 1e150  # its square is still a float64
+ROUNDING = 1e-6  # deviations; smaller steps may come from float32
 FARTHEST = 1e6  # deviations beyond which a value is not told from a larger one
 
 
@@ -28,12 +33,28 @@ def standardise(Y: Floats, mean: Floats, scale: Floats) -> Floats:
     >>> standardise(np.array([[3.0, np.inf, 1e300]]), np.ones(3), np.full(3, 2.0))
     array([[1.e+00,    nan, 1.e+06]])
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        U = np.clip((Y - mean) / scale, -FARTHEST, FARTHEST)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        U = np.clip((Y - mean) * (1 / scale), -FARTHEST, FARTHEST)
     return np.where(np.isfinite(Y), U, np.nan)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def clipped(U: Array, present: Present = None) -> Array:
+    """Rows as they are learned from: at most `CLIP` deviations, 0 where missing.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.5, np.nan, -1e6]])
+    >>> clipped(rows, np.isfinite(rows))
+    array([[  0.5,   0. , -20. ]])
+    """
+    pulls = np.minimum(U, U.dtype.type(CLIP))
+    np.maximum(pulls, U.dtype.type(-CLIP), out=pulls)
+    if present is not None:
+        pulls[~present] = 0
+    return pulls
+
+
+@dataclass(frozen=True, eq=False)
 class Scaling:
     """What is known of each channel's level and spread.
 
@@ -66,7 +87,7 @@ class Scaling:
         zeros = np.zeros(channels)
         return cls(zeros, zeros, zeros, np.full(channels, np.inf))
 
-    @property
+    @cached_property
     def scale(self) -> Floats:
         """Standard deviation, at least the resolution, else 1e-3 times the level, else 1."""
         level = 1e-3 * np.abs(self.mean)
@@ -74,30 +95,80 @@ class Scaling:
         scale = np.maximum(np.sqrt(self.variance), np.maximum(floor, 1e-9 * level))
         return np.where(scale > 0, scale, 1.0)
 
+    @cached_property
+    def trusted(self) -> bool:
+        """Whether every channel's scale is good enough to clip by."""
+        return bool((self.seen >= TRUSTED).all())
+
     def update(self, Y: Floats) -> "Scaling":
         """Learn from rows (B, C), NaN or infinite where missing; the receiver stays as it was."""
         present = np.isfinite(Y) & (np.abs(Y) < LARGEST)
-        rows = present.sum(axis=0)
+        Y = np.where(present, Y, np.nan)
         centre = np.where(self.seen > 0, self.mean, _median(Y, present))
         reach = np.where(self.seen >= TRUSTED, CLIP * self.scale, np.inf)
-        pulls = np.where(present, np.clip(Y - centre, -reach, reach), 0.0)
-        shift = pulls.sum(axis=0) / np.maximum(rows, 1)
-        spread = np.where(present, pulls - shift, 0.0)
-        block = (spread**2).sum(axis=0) / np.maximum(rows, 1)
+        rounding = ROUNDING * np.sqrt(self.variance)
+        rows, shift, spread = _moments(np.clip(Y - centre, -reach, reach), present)
+        return self._moved(rows, centre, shift, spread, _smallest_step(Y, rounding))
+
+    def learn(self, U: Array, pulls: Array, present: Present = None) -> "Scaling":
+        """Learn from rows that are in deviations from this mean and scale already.
+
+        The same as `update` but for rounding, once every channel is trusted.
+
+        Parameters
+        ----------
+        U : ndarray, shape (B, C)
+            NaN where missing.
+        pulls : ndarray, shape (B, C)
+            The same as `clipped` gives it.
+        present : ndarray of bool, shape (B, C), optional
+            None where nothing is missing.
+        """
+        scale = self.scale
+        rows, shift, spread = _moments(pulls, present)
+        smallest = scale * _smallest_step(U, ROUNDING)
+        return self._moved(rows, self.mean, scale * shift, scale**2 * spread, smallest)
+
+    def _moved(
+        self, rows: int | Ints, centre: Floats, shift: Array, spread: Array, smallest: Array
+    ) -> "Scaling":
+        """Take in rows by their moments about a centre."""
         total = self.seen + rows
         rho = 1 - (self.seen / np.maximum(total, 1)) ** MEMORY
         return Scaling(
             total,
             centre + rho * shift,
-            (1 - rho) * (self.variance + rho * shift**2) + rho * block,
-            np.minimum(self.resolution, self._smallest_step(Y, present)),
+            (1 - rho) * (self.variance + rho * shift**2) + rho * spread,
+            np.minimum(self.resolution, smallest),
         )
 
-    def _smallest_step(self, Y: Floats, present: npt.NDArray[np.bool_]) -> Floats:
-        steps = np.abs(np.diff(np.where(present, Y, np.nan), axis=0))
-        real = steps > 1e-6 * np.sqrt(self.variance)  # rows come back from float32
-        smallest: Floats = np.min(steps, axis=0, initial=np.inf, where=real)
-        return smallest
+
+def _moments(pulls: Array, present: Present) -> tuple[int | Ints, Array, Array]:
+    """Rows of each column, their mean, and their mean square about it."""
+    if present is None:
+        weights = _weights(len(pulls), pulls.dtype)
+        shift = weights.dot(pulls)
+        off = pulls - shift
+        off *= off
+        return len(pulls), shift, weights.dot(off)
+    rows = present.sum(axis=0)
+    counted = np.maximum(rows, 1).astype(pulls.dtype)
+    shift = np.where(present, pulls, 0).sum(axis=0) / counted
+    off = np.where(present, pulls - shift, 0)
+    return rows, shift, (off * off).sum(axis=0) / counted
+
+
+@lru_cache
+def _weights(rows: int, dtype: np.dtype[np.floating]) -> Array:
+    """What a product with makes the mean of rows."""
+    return np.full(rows, 1 / rows, dtype)
+
+
+def _smallest_step(Y: Array, rounding: Floats | float) -> Array:
+    """The smallest step of each column between consecutive rows; infinite where there is none."""
+    steps = np.abs(Y[1:] - Y[:-1])
+    smallest: Array = steps.min(axis=0, initial=np.inf, where=steps > rounding)
+    return smallest
 
 
 def _median(Y: Floats, present: npt.NDArray[np.bool_]) -> Floats:

@@ -6,7 +6,8 @@ depend on how the readings were cut into blocks, and a replay gives the same one
 """
 
 from dataclasses import dataclass, field, replace
-from math import inf, isnan
+from functools import cached_property
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -14,25 +15,27 @@ import numpy.typing as npt
 
 from oodl.adaptive import Adaptive, AdaptiveState
 from oodl.clock import EventClock
-from oodl.coding import Codes, Rule, Tolerance, Version, encode, left_by_atoms
+from oodl.coding import Codes, Rule, Tolerance, Version
+from oodl.encoding import encoder, left_by_atoms
 from oodl.errors import ValueFault
 from oodl.learner import chunk_size
 from oodl.publishing import Pricing, atoms_within
 from oodl.recent import Recent
-from oodl.scaling import CLIP, Scaling, standardise
+from oodl.scaling import FARTHEST, Present, Scaling, clipped, standardise
+from oodl.surprise import Surprise
 
 __all__ = ["Block", "GroupCoder", "GroupState", "Learned", "Noticed", "Output", "Published"]
 
+Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MEMORY = 1 / 32  # weight of a reading in the mean that tells whether a group is surprised
-LOUDEST = 8.0  # what one reading adds to that mean at most: it takes four in a row to surprise
 FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is published
 SECOND = 4  # times as many: then version 2, if it has not come before
 LASTING = 1024  # readings that a surprise lasts at least before it is how the group behaves
-CALM = 0.8  # below it surprise ends; it starts above 1, and does not flicker in between
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
+PIECES = 64  # arrays of waiting rows at most, so that adding one and packing them stay cheap
+STEEPEST = 1e30  # what a scale may have changed by, for float32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +64,13 @@ class Block:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def part(self, start: int, stop: int) -> "Block":
+        """Return readings `start` to `stop`."""
+        rows = slice(start, stop)
+        return Block(
+            self.channels, self.settled, self.values[rows], self.times[rows], self.offsets[rows]
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Published:
@@ -81,9 +91,9 @@ class Noticed:
 Output = Codes | Published | Noticed
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Learned:
-    """What a group with settled channels has learned.
+    """What a group with settled channels has learned; it changes at full chunks only.
 
     Parameters
     ----------
@@ -93,10 +103,8 @@ class Learned:
         The dictionary in the making.
     scaling : Scaling
     recent : Recent
-    pending : tuple of ndarray
-        Rows that wait for their chunk to fill: deviations in float32, or values while in version 0.
     frames : int
-        Rows seen.
+        Rows learned from.
     saved : float
         Bytes that the learner's dictionary would have saved since the version was published.
     restarts : int
@@ -107,15 +115,14 @@ class Learned:
     learner: AdaptiveState
     scaling: Scaling
     recent: Recent
-    pending: tuple[npt.NDArray[np.floating], ...] = ()
     frames: int = 0
     saved: float = 0.0
     restarts: int = 0
 
-    @property
-    def waiting(self) -> int:
-        """Rows in `pending`."""
-        return sum(map(len, self.pending))
+    @cached_property
+    def chunk(self) -> int:
+        """Rows of the chunk that fills."""
+        return chunk_size(len(self.version.dictionary), self.frames)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,21 +134,20 @@ class GroupState:
     clock : EventClock
     learned : Learned or None
         None until the channels are settled.
-    surprise : float
-        Exponential mean of the readings' surprise.
-    surprised_since : float or None
-        Event time at which it rose above 1; None again once it falls below .8.
-    surprised_at : int
-        Readings that had come by then.
+    pending : tuple of ndarray
+        Rows that wait for their chunk to fill: deviations in float32, or values while in version 0.
+    waiting : int
+        How many these are.
+    mood : Surprise
     introduced : tuple of str
         Ids of the version 0 dictionaries that were sent.
     """
 
     clock: EventClock = field(default_factory=EventClock)
     learned: Learned | None = None
-    surprise: float = 0.0
-    surprised_since: float | None = None
-    surprised_at: int = 0
+    pending: tuple[Array, ...] = ()
+    waiting: int = 0
+    mood: Surprise = field(default_factory=Surprise)
     introduced: tuple[str, ...] = ()
 
     @property
@@ -150,14 +156,19 @@ class GroupState:
         return self.learned.version if self.learned else None
 
     @property
+    def surprise(self) -> float:
+        """Exponential mean of the readings' surprise."""
+        return self.mood.mean
+
+    @property
     def surprised(self) -> bool:
         """Whether the group behaves unlike its past."""
-        return self.surprised_since is not None
+        return self.mood.since is not None
 
     @property
     def frames(self) -> int:
         """Readings since the channels were settled."""
-        return self.learned.frames if self.learned else 0
+        return self.learned.frames + self.waiting if self.learned else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,20 +236,20 @@ class GroupCoder:
         outputs: list[Output] = []
         if not block.settled:
             return self._pass_through(state, block, outputs), outputs
-        if state.version is None or state.version.channels != block.channels:
+        learned, last = state.learned, 0
+        if learned is None or learned.version.channels != block.channels:
             state = self._begin(state, block, outputs)
-        first = 0
-        while first < len(block):
-            state, first = self._advance(state, block, first, outputs)
+        while last < len(block.offsets):
+            state, last = self._advance(state, block, last, outputs)
         return state, outputs
 
     def _pass_through(self, state: GroupState, block: Block, outputs: list[Output]) -> GroupState:
         """Code readings whose group has no settled channels with a version 0 of their own."""
-        state, _ = self._tick(state, block.times, outputs)
+        clock, _ = self._tick(state, block, outputs)
         version = Version.zero(block.channels)
         state = _introduce(state, version, int(block.offsets[0]), outputs)
-        outputs += encode(version, self.rule, block.values, block.offsets, block.times)
-        return state
+        outputs += encoder(version, self.rule)(block.values, block.offsets, block.times)[0]
+        return replace(state, clock=clock)
 
     def _begin(self, state: GroupState, block: Block, outputs: list[Output]) -> GroupState:
         """Start a group with these channels, anew if it had others."""
@@ -247,88 +258,69 @@ class GroupCoder:
         version, n = Version.zero(block.channels), len(block.channels)
         learned = Learned(version, self.learner.start(n), Scaling.start(n), Recent.start(n))
         state = _introduce(state, version, int(block.offsets[0]), outputs)
-        return replace(state, learned=learned, surprise=0.0, surprised_since=None)
+        return GroupState(state.clock, learned, introduced=state.introduced)
 
     def _advance(
         self, state: GroupState, block: Block, first: int, outputs: list[Output]
     ) -> tuple[GroupState, int]:
         """Code rows from `first` on until the block ends or a chunk is full; then learn from it."""
         learned = _settled(state)
-        size = chunk_size(len(block.channels), learned.frames - learned.waiting)
-        last = min(len(block), first + size - learned.waiting)
-        rows = slice(first, last)
-        values, times = block.values[rows], block.times[rows]
-        coded = encode(learned.version, self.rule, values, block.offsets[rows], times)
+        waiting = state.waiting
+        last = min(len(block.offsets), first + learned.chunk - waiting)
+        if last - first < len(block.offsets):
+            block = block.part(first, last)
+        encode = encoder(learned.version, self.rule)
+        coded, rows = encode(block.values, block.offsets, block.times)
         outputs += coded
-        state, nows = self._tick(state, times, outputs)
-        state = self._feel(state, coded, nows, outputs)
-        if learned.version.number:
-            values = learned.version.standardise(values).astype(np.float32)
-        learned = replace(
-            learned, pending=(*learned.pending, values), frames=learned.frames + last - first
-        )
-        state = replace(state, learned=learned)
-        if learned.waiting == size:
+        clock, nows = self._tick(state, block, outputs)
+        surprises = _surprises(coded)
+        mood, turns = state.mood.feel(surprises, nows, first=learned.frames + waiting)
+        if turns:
+            outputs += map(Noticed, turns)
+        waiting += last - first
+        pending = (*state.pending, rows)
+        if len(pending) > PIECES:
+            pending = (np.concatenate(pending),)
+        state = GroupState(clock, learned, pending, waiting, mood, state.introduced)
+        if waiting == learned.chunk:
             state = self._learn(state, outputs)
-            state = self._publish(state, int(block.offsets[last - 1]), outputs)
+            state = self._publish(state, int(block.offsets[-1]), outputs)
         return state, last
 
     def _tick(
-        self, state: GroupState, times: Floats, outputs: list[Output]
-    ) -> tuple[GroupState, list[float | None]]:
+        self, state: GroupState, block: Block, outputs: list[Output]
+    ) -> tuple[EventClock, list[float | None]]:
         """Move the group's clock, say which stamps did not, and what it showed at each reading."""
-        ticks = state.clock.advance(times.tolist(), max_ahead=self.max_ahead)
-        if ticks.ahead:
-            outputs.append(Noticed("clock_ahead", ticks.ahead))
-        if ticks.late:
-            outputs.append(Noticed("late", ticks.late))
-        return replace(state, clock=ticks.clock), ticks.nows
-
-    def _feel(
-        self,
-        state: GroupState,
-        coded: list[Codes],
-        nows: list[float | None],
-        outputs: list[Output],
-    ) -> GroupState:
-        """Take the readings' surprise into the group's mean, and say when it starts and ends."""
-        mean, since, at = state.surprise, state.surprised_since, state.surprised_at
-        surprises = [surprise for codes in coded for surprise in codes.surprises.tolist()]
-        for row, surprise in enumerate(surprises):
-            if isnan(surprise):  # it cannot be told
-                continue
-            mean += MEMORY * (min(surprise, LOUDEST) - mean)
-            if since is None and mean > 1:
-                now = nows[row]
-                since, at = inf if now is None else now, state.frames + row
-                outputs.append(Noticed("surprised"))
-            elif since is not None and mean < CALM:
-                since = None
-                outputs.append(Noticed("calm"))
-        return replace(state, surprise=mean, surprised_since=since, surprised_at=at)
+        clock, nows, ahead, late = state.clock.advance(
+            block.times.tolist(), max_ahead=self.max_ahead
+        )
+        if ahead:
+            outputs.append(Noticed("clock_ahead", ahead))
+        if late:
+            outputs.append(Noticed("late", late))
+        return clock, nows
 
     def _learn(self, state: GroupState, outputs: list[Output]) -> GroupState:
         """Take a full chunk into the learner, after judging both dictionaries by it."""
         learned = _settled(state)
         version = learned.version
-        rows = np.concatenate(learned.pending)
-        Y = version.restore(rows) if version.number else rows
-        scaling = learned.scaling if learned.scaling.seen.any() else learned.scaling.update(Y)
-        U, present = _clipped(standardise(Y, scaling.mean, scaling.scale))
+        rows = np.ascontiguousarray(np.concatenate(state.pending))  # whatever order blocks had
+        present = _present(rows, version)
+        U, scaling = _scaled(rows, present, version, learned.scaling)
         left = left_by_atoms(U, learned.learner.dictionary, present)
         saved = 0.0
         if version.number and not _held(state):
-            published = left_by_atoms(_clipped(rows)[0], version.dictionary, present)
+            published = left_by_atoms(clipped(rows, present), version.dictionary, present)
             fewer = atoms_within(published, self.rule) - atoms_within(left, self.rule)
             saved = max(0.0, learned.saved + fewer * _price(version).atom)
         learner = self.learner.step(learned.learner, U)
         if learner.restarts > learned.learner.restarts:
             outputs.append(Noticed("jump"))
-        learned = replace(
-            learned, saved=saved, pending=(), recent=learned.recent.update(left),
-            learner=learner, scaling=learned.scaling.update(Y),
+        learned = Learned(
+            version, learner, scaling, learned.recent.update(left), learned.frames + len(rows),
+            saved, learned.restarts,
         )  # fmt: skip
-        return replace(state, learned=learned)
+        return GroupState(state.clock, learned, mood=state.mood, introduced=state.introduced)
 
     def _publish(self, state: GroupState, offset: int, outputs: list[Output]) -> GroupState:
         """Publish the learner's dictionary when it is due."""
@@ -345,11 +337,10 @@ class GroupCoder:
         )  # fmt: skip
         outputs.append(Published(version, offset))
         learned = replace(learned, version=version, saved=0.0, restarts=learned.learner.restarts)
-        state = replace(state, learned=learned)
         if not accepted:
-            return state
+            return replace(state, learned=learned)
         outputs.append(Noticed("accepted"))
-        return replace(state, surprise=0.0, surprised_since=None)
+        return replace(state, learned=learned, mood=Surprise(at=state.mood.at))
 
     def _accepted(self, state: GroupState) -> bool:
         """Whether the group has been surprised for so long that this is how it behaves now.
@@ -357,11 +348,10 @@ class GroupCoder:
         For `accept_after`, or for longer than all that came before: a young group's limit rests on
         few readings, and would otherwise be held against it for a whole day.
         """
-        now, since = state.clock.now, state.surprised_since
+        now, (_, since, at) = state.clock.now, state.mood
         if since is None or now is None:
             return False
-        lasted = state.frames - state.surprised_at
-        return now - since >= self.accept_after or lasted >= max(state.surprised_at, LASTING)
+        return now - since >= self.accept_after or state.frames - at >= max(at, LASTING)
 
 
 def _guessing(learned: Learned) -> bool:
@@ -402,9 +392,39 @@ def _introduce(
     return replace(state, introduced=(*state.introduced[1 - INTRODUCED :], version.id))
 
 
-def _clipped(
-    U: npt.NDArray[np.floating],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Rows to learn from: 0 where missing, clipped; and what was present."""
-    present = np.isfinite(U)
-    return np.clip(np.where(present, U, 0), -CLIP, CLIP).astype(np.float32), present
+def _surprises(coded: list[Codes]) -> list[float]:
+    surprises: list[float] = coded[0].surprises.tolist()
+    for codes in coded[1:]:
+        surprises += codes.surprises.tolist()
+    return surprises
+
+
+def _present(rows: Array, version: Version) -> Present:
+    """Where rows have values, None where everywhere."""
+    if version.number and isfinite(np.vdot(rows, rows)):
+        return None
+    return np.isfinite(rows)
+
+
+def _scaled(
+    rows: Array, present: Present, version: Version, scaling: Scaling
+) -> tuple[Array, Scaling]:
+    """Rows to learn from, in deviations of what is known by now, and what is known after them."""
+    if version.number and scaling.trusted:
+        U = _turned(rows, version, scaling)
+        pulls = clipped(U, present)
+        return pulls, scaling.learn(U, pulls, present)
+    Y = version.restore(rows) if version.number else rows.astype(np.float64, copy=False)
+    after = scaling.update(Y)
+    known = scaling if scaling.seen.any() else after
+    U = standardise(Y, known.mean, known.scale).astype(np.float32)
+    return clipped(U, np.isfinite(U)), after
+
+
+def _turned(rows: Array, version: Version, scaling: Scaling) -> Array:
+    """Rows in deviations of what is known by now, from those of the version."""
+    slope = np.minimum(version.scale / scaling.scale, STEEPEST).astype(np.float32)
+    shift = (version.mean - scaling.mean) / scaling.scale
+    turned = rows * slope
+    turned += np.minimum(np.maximum(shift, -FARTHEST), FARTHEST).astype(np.float32)
+    return turned

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oodl.coding import Codes
-from oodl.stream import LOUDEST, MEMORY
+from oodl.surprise import LOUDEST, MEMORY
 
 __all__ = ["Account", "Highest"]
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from flows.tools.fleet import Source
 from flows.tools.ledger import Compared
-from oodl.coding import Rule, Version, encode
+from oodl.coding import Rule, Version
 from oodl.distance import distance
-from oodl.stream import LOUDEST, MEMORY
+from oodl.encoding import encode
+from oodl.surprise import LOUDEST, MEMORY
 
 __all__ = ["Figures", "GroupLine", "LastQuarter"]
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from oodl.coding import Codes, Tolerance, Version, encode
+from oodl.coding import Codes, Tolerance, Version
+from oodl.encoding import encode
 
 
 def coded(number: int, *, missing: bool = True) -> Codes:

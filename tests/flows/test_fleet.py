@@ -5,7 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from flows.tools.fleet import DENSITY, Fleet, Source
-from oodl.coding import Tolerance, Version, encode
+from oodl.coding import Tolerance, Version
+from oodl.encoding import encode
 
 
 def taken(source: Source, rows: int) -> npt.NDArray[np.float64]:

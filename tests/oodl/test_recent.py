@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oodl.recent import EDGES, LEAST_LIMIT, MEMORY, QUANTILE, USUAL_SHARE, USUAL_TOLERANCE, Recent
+from oodl.recent import EDGES, LEAST_LIMIT, MEMORY, QUANTILE, USUAL_SHARE, Recent
 
 
 def left_of(rng: np.random.Generator, rows: int, scale: float = 1.0) -> np.ndarray:
@@ -17,7 +17,7 @@ def test_usual_is_the_median_and_the_limit_the_quantile() -> None:
     recent = Recent.start(8)
     for chunk in np.array_split(left, 40):
         recent = recent.update(chunk)
-    counts = np.argmax(left <= USUAL_TOLERANCE**2, axis=1)
+    counts = np.argmax(left <= LEAST_LIMIT**2, axis=1)
     assert recent.usual == min(int(np.median(counts)), 8 // USUAL_SHARE)
     exact = np.quantile(np.sqrt(left[:, recent.usual]), QUANTILE)
     assert recent.limit(recent.usual) == pytest.approx(exact, rel=0.1)
@@ -48,4 +48,18 @@ def test_the_memory_does_not_grow() -> None:
     for _ in range(50):
         recent = recent.update(left_of(np.random.default_rng(2), 100))
     assert recent.errors.nbytes == size
-    assert recent.counts.sum() == pytest.approx(1, rel=1e-4)
+    assert recent.errors.sum(axis=1) == pytest.approx(np.ones(3), rel=1e-4)
+
+
+def test_errors_fall_into_the_cells_between_the_edges() -> None:
+    # given errors in the middle of each cell, and on either side of all
+    middles = np.concatenate([[0.0, LEAST_LIMIT], np.sqrt(EDGES[1:] * EDGES[:-1]), [60.0, 1e6]])
+    left = np.column_stack([middles**2, np.zeros(len(middles))]).astype(np.float32)
+    recent = Recent.start(1).update(left)
+    # then each is counted where a search would have put it
+    cells = np.searchsorted(EDGES, middles)
+    assert np.allclose(recent.errors[0] * len(middles), np.bincount(cells, minlength=65))
+
+
+def test_errors_are_kept_for_numbers_of_atoms_that_may_be_usual() -> None:
+    assert [len(Recent.start(n).errors) - 1 for n in (1, 2, 8, 64)] == [1, 1, 2, 21]

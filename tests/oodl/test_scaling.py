@@ -1,11 +1,12 @@
 """Running mean and scale of each channel."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from oodl.scaling import LARGEST, Scaling
+from oodl.scaling import LARGEST, Scaling, clipped
 
 
 def fed(rows: np.ndarray, chunk: int) -> Scaling:
@@ -76,3 +77,36 @@ def test_whatever_comes_mean_and_scale_stay_finite_and_the_scale_positive(
     assert (np.abs(scaling.mean) <= LARGEST).all()
     assert np.isfinite(scaling.scale).all()
     assert (scaling.scale > 0).all()
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.1])
+def test_rows_in_deviations_teach_what_the_rows_themselves_teach(holes: float) -> None:
+    # given a group that is known well enough, and rows with spikes, steps and an offset
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((200, 3)) * [1.0, 100.0, 0.0] + [1e6, 0.0, 7.0]
+    known = fed(rows[:100], 20)
+    assert known.trusted
+    rows[150, 0] += 1e9
+    rows[120:160, 2] = 7.5
+    present = rng.random(rows.shape) >= holes
+    # when the rest comes as it is, and in deviations
+    fresh = np.where(present, rows, np.nan)[100:]
+    U = ((fresh - known.mean) / known.scale).astype(np.float32)
+    given = present[100:] if holes else None
+    learned = known.learn(U, clipped(U, given), given)
+    # then the same is known, to a millionth of a deviation
+    updated = known.update(fresh)
+    assert np.array_equal(learned.seen, updated.seen)
+    for mine, theirs in (
+        (learned.mean, updated.mean),
+        (np.sqrt(learned.variance), np.sqrt(updated.variance)),
+        (learned.resolution, updated.resolution),
+    ):
+        assert np.abs((mine - theirs) / updated.scale).max() < 1e-6
+
+
+def test_a_channel_is_trusted_after_32_rows() -> None:
+    rows = np.random.default_rng(6).standard_normal((40, 2))
+    rows[:10, 1] = np.nan
+    assert not fed(rows, 8).trusted
+    assert fed(np.vstack([rows, rows]), 8).trusted

@@ -1,7 +1,7 @@
 """The group step: a function of the group's readings in order."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oodl.coding import Atoms, Codes, Tolerance, Version
 from oodl.learner import chunk_size
-from oodl.stream import Block, GroupCoder, GroupState, Noticed, Output, Published
+from oodl.stream import PIECES, Block, GroupCoder, GroupState, Noticed, Output, Published
 
 Floats = npt.NDArray[np.float64]
 N = 6
@@ -79,6 +79,15 @@ def kinds_of(outputs: list[Output]) -> list[str]:
     return [output.kind for output in outputs if isinstance(output, Noticed)]
 
 
+def flat(value: object) -> object:
+    """Every field of a state, arrays as bytes."""
+    if is_dataclass(value):
+        return [flat(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    return [flat(part) for part in value] if isinstance(value, tuple) else value
+
+
 VALUES = planted(400)
 VALUES[50:300:7, 1] = np.nan
 WHOLE = run(GroupCoder(), VALUES)
@@ -106,6 +115,13 @@ def test_one_row_at_a_time_gives_the_same_versions() -> None:
     for one, other in zip(versions_of(outputs), versions_of(WHOLE[1]), strict=True):
         assert np.allclose(one.version.dictionary, other.version.dictionary, atol=1e-4)
         assert np.allclose(one.version.mean, other.version.mean, rtol=1e-6)
+
+
+def test_versions_have_the_same_names_however_readings_are_cut_and_laid_out_in_memory() -> None:
+    names = [one.version.id for one in versions_of(WHOLE[1])]
+    for values, cuts in ((VALUES, range(400)), (np.asfortranarray(VALUES), range(0, 400, 50))):
+        outputs = run(GroupCoder(), values, cuts)[1]
+        assert [one.version.id for one in versions_of(outputs)] == names
 
 
 def test_every_reading_is_coded_once_in_its_order_within_the_tolerance() -> None:
@@ -154,6 +170,23 @@ def test_the_state_given_stays_as_it_was() -> None:
     assert [list(c.rows()) for c in codes_of(one)] == [list(c.rows()) for c in codes_of(two)]
 
 
+def test_a_state_can_be_kept_at_any_reading_and_gone_on_from() -> None:
+    coder, states = GroupCoder(), [GroupCoder().start()]
+    for row in range(200):
+        states.append(coder.step(states[-1], block(VALUES[row : row + 1], row))[0])
+    for kept in (0, 63, 64, 150, 199):
+        again, _ = coder.step(states[kept], block(VALUES[kept : kept + 1], kept))
+        assert flat(again) == flat(states[kept + 1])
+
+
+def test_rows_that_wait_are_held_in_few_pieces() -> None:
+    values = planted(69, n=140)
+    state, _ = run(GroupCoder(), values, range(69))
+    assert state.waiting == sum(map(len, state.pending)) == 69
+    assert np.array_equal(np.concatenate(state.pending), values)
+    assert len(state.pending) <= PIECES
+
+
 def test_readings_of_unsettled_channels_are_coded_exactly_and_teach_nothing() -> None:
     coder = GroupCoder()
     state, outputs = coder.step(coder.start(), block(VALUES[:5], settled=False))
@@ -174,7 +207,7 @@ def test_other_channels_start_the_group_anew() -> None:
 def test_chunks_grow_with_the_frames() -> None:
     state, _ = run(GroupCoder(), planted(3000, n=2))
     assert state.learned is not None
-    assert state.learned.waiting < chunk_size(2, 3000) <= 4
+    assert state.waiting < chunk_size(2, 3000) <= 4
 
 
 def test_a_group_whose_sensors_stop_moving_together_is_surprised_and_publishes_nothing() -> None:
@@ -218,7 +251,7 @@ def test_a_stamp_of_1970_does_not_end_a_surprise_that_it_tips() -> None:
     tipping = block(values[row - 1 : row], row - 1)
     tipping.times[:] = 0.0
     state, _ = coder.step(before, tipping)
-    assert state.surprised_since == before.clock.now
+    assert state.mood.since == before.clock.now
 
 
 def test_what_lasts_longer_than_all_before_is_taken_as_the_groups_own() -> None:
