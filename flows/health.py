@@ -69,6 +69,8 @@ class Beats:
         Since when the flow has been in the sink; None: it is not.
     ended : float or None
         When it ended.
+    patience : float
+        Seconds after which what waits in the sink hangs: the client gave it up before.
     links : list of Link
         The connections; the flow adds them as it opens them.
 
@@ -90,6 +92,7 @@ class Beats:
     busy: float | None = None
     writing: float | None = None
     ended: float | None = None
+    patience: float = GIVEN_UP_AFTER
     links: list[Link] = field(default_factory=list)
     _total: int = 0
 
@@ -162,7 +165,7 @@ def _in_sink(now: float, beats: Beats) -> State | None:
     if since is None or now - since <= BLOCKED_AFTER:
         return None
     held = f"the sink has waited for the broker for {now - since:.0f} s"
-    if now - since > GIVEN_UP_AFTER:
+    if now - since > beats.patience:
         return State("stalled", since, f"{held}; the client should have given up long ago")
     lost = _lost(now, beats)
     return lost or State("blocked", since, f"{held}; readings wait until it confirms")

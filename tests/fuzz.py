@@ -12,7 +12,18 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-__all__ = ["EXAMPLES", "FILES", "KEYS", "READINGS", "SERIES", "changes", "fuzz", "fuzz_slow"]
+__all__ = [
+    "EXAMPLES",
+    "FILES",
+    "KEYS",
+    "READINGS",
+    "SERIES",
+    "changes",
+    "fuzz",
+    "fuzz_slow",
+    "key",
+    "message",
+]
 
 VARIABLE = "OODL_FUZZ_EXAMPLES"
 
