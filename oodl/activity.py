@@ -17,6 +17,7 @@ import numpy.typing as npt
 __all__ = ["Activity"]
 
 Array = npt.NDArray[np.floating]
+Mask = npt.NDArray[np.bool_]
 
 SPARSEST, DENSEST = 1e-3, 0.5
 CONTRAST = 4.0  # an active coefficient has at least this many times the noise's variance
@@ -53,7 +54,7 @@ class Activity:
     >>> Z = rng.standard_normal((4000, 4)) * np.where(rng.random((4000, 4)) < 0.2, 1.0, 0.1)
     >>> activity = Activity.start(4, power=0.21)
     >>> for chunk in np.split(Z, 40):
-    ...     activity = activity.update(chunk, rho=0.1)
+    ...     activity = activity.update(chunk, activity.active_in(chunk), rho=0.1)
     >>> bool((0.2 < activity.level).all() and (activity.level < 0.45).all())
     True
     """
@@ -72,10 +73,17 @@ class Activity:
         guess = np.ones(n, dtype)
         return _concluded(0.2 * guess, 0.9 * power * guess, 0.1 * power * guess, power, 0)
 
-    def update(self, Z: Array, rho: float) -> "Activity":
-        """Take rows of coefficients (B, N) in with weight rho; the receiver stays as it was."""
+    def active_in(self, Z: Array) -> Mask:
+        """Which coefficients (B, N) count."""
+        active: Mask = np.abs(Z) > self.level
+        return active
+
+    def update(self, Z: Array, above: Mask, rho: float) -> "Activity":
+        """Take rows of coefficients (B, N) in with weight rho; the receiver stays as it was.
+
+        `above` says which of them count, see `active_in`.
+        """
         squares = Z * Z
-        above = squares > self.level * self.level
         energy, loud = squares.mean(axis=0), (squares * above).mean(axis=0)
         keep, new = Z.dtype.type(1 - rho), Z.dtype.type(rho)
         return _concluded(

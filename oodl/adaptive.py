@@ -328,11 +328,11 @@ def _watch(state: AdaptiveState, sharp: Sharp, Z: Array, rho: float) -> Adaptive
     memory is cut in half. Without noise the error so falls geometrically, else as 1 / rows. Where
     the dictionary turns steadily it is cut a little.
     """
-    watch = sharp.watch.update(Z)
-    together = sharp.together.update(np.abs(Z) > sharp.activity.level)
+    active = sharp.activity.active_in(Z)
+    watch, together = sharp.watch.update(Z), sharp.together.update(active)
     if watch.jumped or together.mixed:
         return _give_up(state, "jump" if watch.jumped else "mixed")
-    activity = sharp.activity.update(Z, rho)
+    activity = sharp.activity.update(Z, active, rho)
     turning, cosine = sharp.turning.update(state.dictionary, len(Z))
     noise, kept = sharp.noise, exp(-AGREED[1] * cosine)
     if activity.noise <= HALVED * noise:

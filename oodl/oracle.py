@@ -138,8 +138,7 @@ class PolarExpress:
         enough = np.sqrt(np.finfo(G.dtype).eps) / 2
         for _ in range(FINISHING):
             if np.linalg.norm(square - np.eye(len(G), dtype=G.dtype)) <= enough:
-                factor: Array = G.dtype.type(1.5) * X - X @ (G.dtype.type(0.5) * square)
-                return factor
+                return _nearer(X, square)
             X = _quintic(X, square, QUINTIC)
             square = X.T @ X
         return self.exact(G)
@@ -225,7 +224,11 @@ def _quintic(X: Array, square: Array, coefficients: tuple[float, float, float]) 
 
 def renewed(S: Array) -> Array:
     """Return a nearly orthogonal matrix after one cubic Newton-Schulz step."""
-    nearer: Array = S.dtype.type(1.5) * S - S.dtype.type(0.5) * (S @ (S.T @ S))
+    return _nearer(S, S.T @ S)
+
+
+def _nearer(S: Array, square: Array) -> Array:
+    nearer: Array = S.dtype.type(1.5) * S - S.dtype.type(0.5) * (S @ square)
     return nearer
 
 

@@ -1,8 +1,9 @@
 r"""What a learner may believe of a block: spikes and missing values are set aside, loud rows tamed.
 
 The paper's contrast weighs a row by the cube of its length, so one spike outweighs a thousand
-readings. An entry that lies farther out than ten deviations of its channel counts as missing, and a
-row longer than twice the usual is shortened. This acts on what is learned, never on what is coded.
+readings. An entry that lies farther out than ten deviations of its channel counts as missing, where
+that is asked for, and a row much longer than usual is shortened. This acts on what is learned,
+never on what is coded.
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Guard:
     magnitude : ndarray, shape (N,)
         Running mean of ``|y|``, with spikes cut off at their limit.
     length : float
-        Running mean of ``||y||^2``, cut off at four times itself.
+        Running mean of ``||y||^2``, cut off at nine times itself.
     rows : int
         Rows that the memory counts; 0 before anything was seen.
 
