@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -271,9 +272,12 @@ def test_what_is_not_a_letter_is_passed_over_and_what_is_not_there_is_told(
 
 
 def letter(topics: dict[str, str], offset: int, value: bytes | None = None) -> Record:
-    """A dead letter of partition 0, as the sink writes it."""
+    """A dead letter of partition 0, as the sink writes it.
+
+    Its message is of now: the broker deletes what is sent again with a time beyond its retention.
+    """
     body = value or json.dumps({"ts": 1, "values": [offset, 2, 3]}).encode()
-    message = Message(topics["readings"], 0, offset, b"press-0", body, [], 1.7e9)
+    message = Message(topics["readings"], 0, offset, b"press-0", body, [], time.time())
     written = dead_letter(Rejected(message, "length", "expected 4 values"), 200_000)
     headers = tuple((name, each or b"") for name, each in written.headers)
     return Record(written.key, written.value, headers)
