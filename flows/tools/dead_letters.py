@@ -239,10 +239,8 @@ def _tell(counts: dict[str, int], *, dry_run: bool, json: bool, stopped: bool) -
         console.print("stopped by Ctrl-C; the next call goes on from here", markup=False)
 
 
-@contextmanager
-def _opened(settings: Settings) -> Iterator[LetterBox]:
-    with LetterBox(client_options(settings), settings.topics.dead_letters) as box:
-        yield box
+def _opened(settings: Settings) -> LetterBox:
+    return LetterBox(client_options(settings), settings.topics.dead_letters)
 
 
 @contextmanager

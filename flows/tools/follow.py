@@ -5,21 +5,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Self
 
-from kafka import KafkaConsumer, TopicPartition
-
 from flows.settings import TopicSettings
 from flows.tools.rebuild import Rebuilder
+from flows.tools.topic import POLL_MS, opened
 from flows.wire import CodeMessage
-from oodl.errors import OodlError
 
-__all__ = ["Follower", "MissingTopicError"]
+__all__ = ["Follower"]
 
-POLL_MS = 200
 PATIENCE = 10.0  # seconds that a dictionary may come later than the code that names it
-
-
-class MissingTopicError(OodlError, LookupError):
-    """A topic that should be read is not there."""
 
 
 class Follower:
@@ -58,10 +51,10 @@ class Follower:
         patience: float = PATIENCE,
     ) -> None:
         self._rebuilder, self._patience = rebuilder, patience
-        with ExitStack() as opened:
-            self._dictionaries = opened.enter_context(_Topic(topics.dictionaries, options))
-            self._codes = opened.enter_context(_Topic(topics.codes, options))
-            self._opened = opened.pop_all()
+        with ExitStack() as opening:
+            self._dictionaries = opening.enter_context(_Topic(topics.dictionaries, options))
+            self._codes = opening.enter_context(_Topic(topics.codes, options))
+            self._opened = opening.pop_all()
         self._given_up: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Self:
@@ -116,20 +109,7 @@ class _Topic:
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         self.name = name
-        self._consumer = KafkaConsumer(
-            **options,
-            enable_auto_commit=False,
-            allow_auto_create_topics=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=POLL_MS // 4,
-        )
-        partitions = self._consumer.partitions_for_topic(name)
-        if not partitions:
-            self._consumer.close()
-            msg = f"topic {name!r}: expected to find it, got none; `oodl topics` creates it"
-            raise MissingTopicError(msg)
-        self._consumer.assign([TopicPartition(name, number) for number in sorted(partitions)])
+        self._consumer, _ = opened(name, options)
         self._consumer.seek_to_beginning()
 
     def __enter__(self) -> Self:

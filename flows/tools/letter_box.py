@@ -5,17 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Self, cast
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from flows.kafka import BrokerError
-from flows.tools.follow import MissingTopicError
 from flows.tools.letters import Letter, Note, Place, Record, parse
+from flows.tools.topic import POLL_MS, opened
 from oodl.errors import ValueFault
 
 __all__ = ["LetterBox", "Tell"]
 
-POLL_MS = 200
 PATIENCE = 30.0  # seconds without a record after which the broker is given up
 LARGEST_FETCH = 100_000_000  # bytes
 
@@ -46,24 +45,14 @@ class LetterBox:
     def __init__(self, options: dict[str, Any], topic: str) -> None:
         self._topic, self._place = topic, options["bootstrap_servers"]
         try:
-            self._consumer = KafkaConsumer(
-                **options,
-                enable_auto_commit=False,
-                allow_auto_create_topics=False,
-                auto_offset_reset="earliest",
-                isolation_level="read_committed",
-                fetch_max_wait_ms=POLL_MS // 4,
+            self._consumer, self._parts = opened(
+                topic,
+                options,
                 max_partition_fetch_bytes=LARGEST_FETCH,
                 fetch_max_bytes=LARGEST_FETCH,
             )
-            partitions = self._consumer.partitions_for_topic(topic)
         except KafkaError as problem:
             raise self._away(problem) from problem
-        if not partitions:
-            self._consumer.close()
-            msg = f"topic {topic!r}: expected to find it, got none; `oodl topics` creates it"
-            raise MissingTopicError(msg)
-        self._parts = [TopicPartition(topic, number) for number in sorted(partitions)]
 
     def __enter__(self) -> Self:
         return self

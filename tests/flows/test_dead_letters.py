@@ -269,8 +269,8 @@ def test_ctrl_c_while_reading_ends_without_a_word_of_python() -> None:
     script = """
 import os, signal, sys
 from flows import cli
-from flows.tools import letter_box
-letter_box.KafkaConsumer = lambda **_: os.kill(os.getpid(), signal.SIGINT)
+from flows.tools import topic
+topic.KafkaConsumer = lambda **_: os.kill(os.getpid(), signal.SIGINT)
 sys.argv = ["oodl", "dead-letters", "list"]
 cli.main()
 """

@@ -14,8 +14,9 @@ from confluent_kafka import Producer
 from flows.kafka import EmbeddedBroker
 from flows.settings import TopicSettings
 from flows.tools.decode import MissingFileError, decode
-from flows.tools.follow import Follower, MissingTopicError
+from flows.tools.follow import Follower
 from flows.tools.rebuild import Rebuilder
+from flows.tools.topic import MissingTopicError
 from flows.tools.try_file import try_file
 from flows.wire import WireError
 from oodl.errors import MissingVersionError, ValueFault
