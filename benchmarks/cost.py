@@ -5,8 +5,6 @@ CPU time, in rounds that take turns, so that what else the machine does falls on
 """
 
 import argparse
-import csv
-import gzip
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from benchmarks.record import ROOT, Bar, cpu_seconds, record, rounded, save, tell
+from benchmarks.record import Bar, cpu_seconds, record, rounded, save, tell
 from benchmarks.recovery import Setting, Stream, stream
 from benchmarks.rivals import SPAMS_ABSENT, Fit, Ours, Published, Rival, Sklearn, Spams
+from benchmarks.sets import DATA, SETS, Groups
 from oodl.distance import orthogonality_defect
 from oodl.stream import Block, GroupCoder
 from oodl.synthetic import random_orthogonal
@@ -32,9 +31,13 @@ ROUNDS = 3
 EARLY, LATE = 100, 100  # rows / N
 LAMBDA = 0.2
 STEPS = 20_000
-DATA = ROOT.parent / "shared" / "data"
 REAL_ROWS = 8_000
 REAL_BLOCK = 64
+REAL = {  # and of how many of its groups
+    "skab": (SETS["skab"], None),
+    "beijing": (SETS["beijing_air"], None),
+    "smd": (SETS["smd"], 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +155,11 @@ def one_reading_at_a_time(n: int) -> list[Cost]:
 def real(folder: Path, skipped: list[str]) -> list[Cost]:
     """Standardised real readings in blocks of 64, as they come."""
     costs = []
-    for name, (file, read) in SETS.items():
-        if not (folder / file).exists():
-            skipped.append(f"{name}: {file} not found; --data names the folder")
+    for name, (source, most) in REAL.items():
+        if not (folder / source.file).exists():
+            skipped.append(f"{name}: {source.file} not found; --data names the folder")
             continue
-        rows = _standardised(read(folder / file))[:REAL_ROWS]
+        rows = _standardised(_rows(source.read(folder / source.file), most))[:REAL_ROWS]
         initial = random_orthogonal(rows.shape[1], np.random.default_rng([SEED, 1]))
         chosen = rivals(late=True)
         works = {n: _maker(r, initial, rows, REAL_BLOCK) for n, r in chosen.items()}
@@ -195,7 +198,7 @@ def bars_of(costs: Sequence[Cost], defects: dict[int, float]) -> list[Bar]:
         bars.append(
             Bar(f"{scenario}: ours / scikit-learn", ratio(scenario, "ours", "scikit-learn"), 1 / 30)
         )
-    for name in SETS:
+    for name in REAL:
         scenario = f"real, {name}"
         measured = ratio(scenario, "ours", "SPAMS") if (scenario, "ours") in found else None
         bars.append(Bar(f"{scenario}: ours / SPAMS", measured, 1))
@@ -211,22 +214,11 @@ def _maker(rival: Rival, initial: Array, rows: Array, block: int) -> Callable[[]
     return lambda: feeding(rival.start(initial), rows, block)
 
 
-def _read_csv(channels: slice) -> Callable[[Path], Array]:
-    def read(path: Path) -> Array:
-        with gzip.open(path, "rt") as lines:
-            _, *rows = csv.reader(lines)
-        values = np.array([[float(x) if x else np.nan for x in row[channels]] for row in rows])
-        complete: Array = values[np.isfinite(values).all(axis=1)]
-        return complete
-
-    return read
-
-
-def _read_smd(path: Path) -> Array:
-    kept = np.load(path)
-    name = next(name for name in kept.files if name.endswith("__x1e6"))
-    values: Array = kept[name].T / 1e6
-    return values
+def _rows(groups: Groups, most: int | None) -> Floats:
+    """Return the complete rows of so many groups, one group after the other."""
+    values = np.vstack(list(groups.values())[:most])
+    complete: Floats = values[np.isfinite(values).all(axis=1)]
+    return complete
 
 
 def _standardised(values: Array) -> Array:
@@ -234,13 +226,6 @@ def _standardised(values: Array) -> Array:
     scaled: Array = (values - values.mean(axis=0)) / np.where(scales > 0, scales, 1)
     clipped: Array = np.clip(scaled, -20, 20)
     return clipped
-
-
-SETS: dict[str, tuple[str, Callable[[Path], Array]]] = {
-    "skab": ("skab/skab_dev.csv.gz", _read_csv(slice(2, 10))),
-    "beijing": ("beijing_air/beijing_dev.csv.gz", _read_csv(slice(2, 13))),
-    "smd": ("smd/smd_dev.npz", _read_smd),
-}
 
 
 def main() -> None:

@@ -3,8 +3,6 @@
 ``python -m benchmarks.message_bytes DATA``, DATA the folder of the sets, prints one JSON object.
 """
 
-import csv
-import gzip
 import json
 import platform
 import sys
@@ -13,31 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from benchmarks.sets import SETS, Groups
 from flows.wire import encode_codes, encode_dictionary
 from oodl.coding import Codes
 from oodl.stream import Block, GroupCoder, Published
 
-Groups = dict[str, npt.NDArray[np.float64]]
 BLOCK = 32  # rows that arrive together
 START, PERIOD = 1.7e9, 1.0
-
-
-def read_csv(path: Path, group: str, channels: slice) -> Groups:
-    """Read the readings of each group, empty cells as missing."""
-    groups: dict[str, list[list[float]]] = defaultdict(list)
-    with gzip.open(path, "rt") as lines:
-        head, *rows = csv.reader(lines)
-    for row in rows:
-        groups[row[head.index(group)]].append([float(x) if x else np.nan for x in row[channels]])
-    return {name: np.array(values) for name, values in groups.items()}
-
-
-def read_smd(path: Path) -> Groups:
-    """Read the servers of the SMD set."""
-    kept = np.load(path)
-    return {name: kept[name].T / 1e6 for name in kept.files if name.endswith("__x1e6")}
 
 
 def measure(groups: Groups) -> dict[str, float]:
@@ -73,11 +54,8 @@ def measure(groups: Groups) -> dict[str, float]:
 
 def main(data: Path) -> None:
     """Measure the sets and print the record."""
-    sets = {
-        "skab": read_csv(data / "skab/skab_dev.csv.gz", "group", slice(2, 10)),
-        "beijing": read_csv(data / "beijing_air/beijing_dev.csv.gz", "station", slice(2, 13)),
-        "smd": read_smd(data / "smd/smd_dev.npz"),
-    }
+    names = {"skab": "skab", "beijing": "beijing_air", "smd": "smd"}
+    sets = {told: SETS[name].read(data / SETS[name].file) for told, name in names.items()}
     record = {
         "question": "bytes of a reading in and out",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -7,10 +7,7 @@ writes ``results/real.json``.
 """
 
 import argparse
-import csv
-import gzip
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,20 +18,18 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.record import ROOT, Bar, record, rounded, save, tell
-from benchmarks.rivals import SPAMS_ABSENT, Fit, Ours, Published, Rival, Sklearn, Spams
-from oodl import OnlineDictionary
+from benchmarks.record import Bar, record, rounded, save, tell
+from benchmarks.rivals import SPAMS_ABSENT, Fit, Ours, Published, Rival, Sklearn, Spams, With
+from benchmarks.sets import DATA, SETS
 from oodl.learner import Learner, chunk_size
 from oodl.scaling import Scaling, standardise
 from oodl.schedule import RowMemory
 
 Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
-Groups = dict[str, Floats]
 Coding = Callable[[Array, Array, int], Floats]
 Errors = dict[str, Floats]  # of each group, by share
 
-DATA = ROOT.parent / "shared" / "data"
 SHARES = (0.05, 0.10, 0.25)
 WIDTH = 120  # characters of the tables
 FARTHEST = 20.0  # deviations: farther values are cut off, as the pipeline does
@@ -151,27 +146,6 @@ class _PcaFit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """The paper's contrast alone, in whole steps: `Learner` as it comes."""
-
-    def start(self, initial: Array) -> Fit:
-        """Return a fit that has seen nothing."""
-        return _PlainFit(OnlineDictionary(len(initial), initial=initial, learner=Learner()))
-
-
-@dataclass(slots=True)
-class _PlainFit:
-    model: OnlineDictionary
-
-    def partial_fit(self, Y: Array) -> object:
-        return self.model.partial_fit(Y)
-
-    @property
-    def atoms(self) -> Array:
-        return self.model.dictionary_
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """A rival, its settings where it has some, how its atoms code, and on how many groups."""
 
@@ -189,56 +163,12 @@ def entries() -> dict[str, Entry]:
         "published": Entry((Published(),)),
         "scikit-learn": Entry(tuple(Sklearn(alpha) for alpha in ALPHAS), pursued, FEW),
         "SPAMS": Entry(tuple(Spams(value) for value in LAMBDAS), pursued),
-        "oodl, l3 alone": Entry((Plain(),)),
+        "oodl, l3 alone": Entry((With(Learner()),)),
         DEFAULT: Entry((Ours(),)),
     }
     if SPAMS_ABSENT:
         del found["SPAMS"]
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a set lies in the folder, and how its groups are read."""
-
-    file: str
-    read: Callable[[Path], Groups]
-
-
-def _read_csv(group: str, channels: slice) -> Callable[[Path], Groups]:
-    def read(path: Path) -> Groups:
-        groups: dict[str, list[list[float]]] = defaultdict(list)
-        with gzip.open(path, "rt") as lines:
-            head, *rows = csv.reader(lines)
-        for row in rows:
-            values = [float(x) if x else np.nan for x in row[channels]]
-            groups[row[head.index(group)]].append(values)
-        return {name: np.array(values) for name, values in groups.items()}
-
-    return read
-
-
-def _read_asd(path: Path) -> Groups:
-    stored = np.load(path)
-    names = sorted({name.partition("__")[0] for name in stored.files})
-    parts = ("train", "test")
-    return {
-        name: np.vstack([stored[f"{name}__{part}"] for part in parts]).astype(np.float64)
-        for name in names
-    }
-
-
-def _read_smd(path: Path) -> Groups:
-    stored = np.load(path)
-    return {name: stored[name].T / 1e6 for name in stored.files if name.endswith("__x1e6")}
-
-
-SETS = {
-    "skab": Source("skab/skab_dev.csv.gz", _read_csv("group", slice(2, 10))),
-    "asd": Source("asd/asd_dev.npz", _read_asd),
-    "smd": Source("smd/smd_dev.npz", _read_smd),
-    "beijing_air": Source("beijing_air/beijing_dev.csv.gz", _read_csv("station", slice(2, 13))),
-}
 
 
 def blocks(rows: int, n: int) -> list[slice]:

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from benchmarks.cost import feeding
+from benchmarks.polar import Adapted, Eigh, NewtonSchulz, adapted
 from benchmarks.record import cpu_seconds, record, rounded, save
 from benchmarks.recovery import Setting, stream
 from benchmarks.rivals import With
@@ -32,67 +32,8 @@ FIRST_SEED = 5401
 SEEDS = 3
 CHECKPOINTS = (30, 100, 300)
 SETTINGS = (Setting(16, 0.1, 16), Setting(64, 0.1, 16))
-ITERATIONS = 8
 REACH = 0.5  # Frobenius norm, above the spectral norm, that a bounded step has at most
 WORSE, CHEAPER, DEARER = 1.25, 0.9, 1.1  # ratios from which a difference is called one
-QUINTIC = (1.875, -1.25, 0.375)
-
-
-@dataclass(frozen=True, slots=True)
-class Eigh:
-    """Polar factor ``G (G.T G) ** (-1/2)`` by a symmetric eigenvalue decomposition."""
-
-    def __call__(self, G: Array) -> Array:
-        """Return the polar factor; directions that G hardly has are left small."""
-        squares, axes = np.linalg.eigh(G.T @ G)
-        scale = np.sqrt(np.maximum(squares, squares[-1] * np.finfo(G.dtype).eps))
-        factor: Array = G @ ((axes / scale) @ axes.T)
-        return factor
-
-
-@dataclass(frozen=True, slots=True)
-class NewtonSchulz:
-    """Quintic Newton-Schulz, unchecked; `fitted` adapts it to the dimension, as ROOT does."""
-
-    fitted: bool = False
-
-    def __call__(self, G: Array) -> Array:
-        """Return about the polar factor."""
-        a, b, c = (G.dtype.type(x) for x in (fitted_to(len(G)) if self.fitted else QUINTIC))
-        X = G / np.linalg.norm(G)
-        for _ in range(ITERATIONS):
-            square = X.T @ X
-            X = a * X + X @ (b * square + c * (square @ square))
-        return X
-
-
-@cache
-def fitted_to(n: int) -> tuple[float, float, float]:
-    """Fit three coefficients to the singular values of a Gaussian (n, n) matrix, by random search.
-
-    What is fitted is the mean square distance from 1 after `ITERATIONS` steps.
-    """
-    rng = np.random.default_rng(n)
-    values = np.linalg.svd(rng.standard_normal((8, n, n)), compute_uv=False)
-    values /= np.linalg.norm(values, axis=1, keepdims=True)
-
-    def loss(abc: npt.NDArray[np.float64]) -> float:
-        x = values
-        for _ in range(ITERATIONS):
-            square = x * x
-            x = x * np.clip(abc[0] + square * (abc[1] + square * abc[2]), -1e3, 1e3)
-        return float(np.minimum((x - 1) ** 2, 1e3).mean())
-
-    best, width = np.array(QUINTIC), 0.2
-    least = loss(best)
-    for _ in range(2000):
-        tried = best + width * rng.standard_normal(3)
-        if (found := loss(tried)) < least:
-            best, least, width = tried, found, width * 1.5
-        else:
-            width = max(width * 0.97, 1e-4)
-    a, b, c = best.tolist()
-    return a, b, c
 
 
 def _skew(G: Array) -> Array:
@@ -194,7 +135,7 @@ PARTS: dict[str, Callable[[], Scheme[Any]]] = {
     "eigh": lambda: Adaptive(oracle=Eigh()),
     "Polar Express": lambda: Adaptive(oracle=PolarExpress()),
     "Newton-Schulz, quintic": lambda: Adaptive(oracle=NewtonSchulz()),
-    "Newton-Schulz, fitted (ROOT)": lambda: Adaptive(oracle=NewtonSchulz(fitted=True)),
+    "Newton-Schulz, fitted (ROOT)": lambda: Adaptive(oracle=Adapted()),
     "spectral bound (like AuON)": lambda: Adaptive(oracle=SpectralBound()),
     "friction (like diffGrad)": lambda: Adaptive(oracle=Friction()),
     "l3 alone": Learner,
@@ -219,7 +160,7 @@ def measure(part: str, setting: Setting) -> Outcome:
     found, spent = [], []
     for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
         given = stream(setting, seed)
-        fitted_to(setting.n)  # not a part of the time
+        adapted(setting.n)  # not a part of the time
         fit = With(PARTS[part]()).start(given.initial)
         errors, seconds, first = [], 0.0, 0
         for checkpoint in CHECKPOINTS:

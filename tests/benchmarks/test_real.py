@@ -3,10 +3,8 @@ import pytest
 
 from benchmarks.real import (
     BARS,
-    DATA,
     DEFAULT,
     FARTHEST,
-    SETS,
     SHARES,
     TO_BEAT,
     Entry,
@@ -22,6 +20,7 @@ from benchmarks.real import (
     standardised,
 )
 from benchmarks.rivals import Ours
+from benchmarks.sets import DATA, SETS
 from oodl.synthetic import random_orthogonal
 
 
