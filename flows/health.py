@@ -17,7 +17,8 @@ SILENT_AFTER = 5.0  # a broker that is there answers a fetch within a second, da
 LOST_AFTER = 3.0  # the consumer looks every second: by then it has heard of one that is there
 BLOCKED_AFTER = 3.0  # an output is confirmed in milliseconds; a snapshot waits for many
 STALLED_AFTER = 10.0  # the flow turns 50 times a second; a snapshot of 4,000 groups takes 1 s
-GIVEN_UP_AFTER = 180.0  # the client gives an output up after 120 s: what waits longer hangs
+HANGING = 60.0  # seconds after the client gave an output up: what waits longer hangs
+GIVEN_UP_AFTER = 120.0 + HANGING  # by default the client gives an output up after 120 s
 NAMED = 5  # partitions that a reason names
 
 StateName = Literal["starting", "idle", "working", "stalled", "broker-away", "blocked", "ended"]

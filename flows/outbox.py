@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from flows import events
 from flows.events import Tally
+from flows.health import HANGING
 from flows.items import Encoded
 from flows.kafka import ConfirmedProducer, DeliveryError, Limits, Output, Refused, StopFlag
 from flows.settings import Settings
@@ -98,6 +99,7 @@ class Outbox:
             limits=Limits(settings.kafka.max_message_bytes, settings.kafka.delivery_seconds),
         )
         tally.beats.links.append(self._producer.health)
+        tally.beats.patience = settings.kafka.delivery_seconds + HANGING
 
     def open(self, part: str) -> Self:  # noqa: ARG002  (all parts share it)
         """Return the outbox of a part."""

@@ -6,7 +6,7 @@ import pytest
 
 from flows.events import Tally
 from flows.group import Steps
-from flows.health import Beats
+from flows.health import Beats, state
 from flows.items import Encoded, GroupBlock
 from flows.kafka import DeliveryError, EmbeddedBroker, StopFlag
 from flows.outbox import Outbox
@@ -112,3 +112,12 @@ def test_the_time_to_a_confirmed_code_is_measured_from_its_message() -> None:
     part.snapshot()
 
     assert case.tally.end_to_end.counts.tolist()[-1] == 2
+
+
+def test_a_sink_hangs_only_after_the_client_has_given_an_output_up() -> None:
+    case = OnEmbeddedBroker(delivery_seconds=300.0)
+    beats = case.tally.beats
+    beats.turn(0.0, partition=0, taken=1, behind=0)
+    beats.writing = 0.0
+    assert state(299.0, beats).name != "stalled"
+    assert state(400.0, beats).name == "stalled"
