@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.record import ROOT
 
-__all__ = ["DATA", "SETS", "Groups", "Source"]
+__all__ = ["DATA", "SETS", "Groups", "Source", "read_csv"]
 
 Groups = dict[str, npt.NDArray[np.float64]]
 """Readings of each group in their order, shape (B, N), NaN where missing."""
@@ -28,14 +28,16 @@ class Source:
     read: Callable[[Path], Groups]
 
 
-def _read_csv(group: str, channels: slice) -> Callable[[Path], Groups]:
+def read_csv(group: str | None, channels: slice) -> Callable[[Path], Groups]:
+    """Return what reads a file, its groups named by a column, or None where it is all one group."""
+
     def read(path: Path) -> Groups:
         groups: dict[str, list[list[float]]] = defaultdict(list)
         with gzip.open(path, "rt") as lines:
             head, *rows = csv.reader(lines)
         for row in rows:
             values = [float(x) if x else np.nan for x in row[channels]]
-            groups[row[head.index(group)]].append(values)
+            groups[row[head.index(group)] if group else "all"].append(values)
         return {name: np.array(values) for name, values in groups.items()}
 
     return read
@@ -57,8 +59,8 @@ def _read_smd(path: Path) -> Groups:
 
 
 SETS = {
-    "skab": Source("skab/skab_dev.csv.gz", _read_csv("group", slice(2, 10))),
+    "skab": Source("skab/skab_dev.csv.gz", read_csv("group", slice(2, 10))),
     "asd": Source("asd/asd_dev.npz", _read_asd),
     "smd": Source("smd/smd_dev.npz", _read_smd),
-    "beijing_air": Source("beijing_air/beijing_dev.csv.gz", _read_csv("station", slice(2, 13))),
+    "beijing_air": Source("beijing_air/beijing_dev.csv.gz", read_csv("station", slice(2, 13))),
 }

@@ -3,7 +3,8 @@ r"""How readings become codes: standardised, projected, and cut where the error 
 A reading y is standardised channel by channel, u = (y - mean) / scale, and projected, z = D'u.
 The largest coefficients, rounded to a step, are its code. D is orthogonal, so what the others
 would have added is the error: ``|u - D x|^2 = sum (z - x)^2``, and the fewest atoms within a
-tolerance are found by sorting, without a search.
+tolerance are found by sorting, without a search. Missing values are filled first (`imputing`); what
+becomes of them is no error.
 
 Most readings come alone, so one row has a way of its own, of as few calls as it takes; it gives
 the same code as the way for many.
@@ -11,7 +12,7 @@ the same code as the way for many.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -21,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oodl.coding import Codes, Missing, Rule, Version
-from oodl.scaling import FARTHEST, LARGEST, Present
+from oodl.imputing import filled
+from oodl.scaling import FARTHEST, LARGEST
 
 __all__ = ["Encoder", "encode", "encoder", "left_by_atoms"]
 
@@ -32,11 +34,13 @@ Ints = npt.NDArray[np.int64]
 ERRORS, SURPRISES = 1e5, 1e4  # their digits: what they are good to; more only makes codes longer
 DIGITS = 9  # of a coefficient's text, after the point
 FINEST = 4  # or digits of the step itself, where that is more
-SLIP = 5e-7  # share of |u| by which float32 moves an error at most; 1.7e-7 measured up to N = 256
-RESOLVED = 100.0  # deviations, RMS of a reading, up to which errors told in float32 hold to 1e-5
+SLIP = 1e-6  # share of |u| by which float32 moves an error at most: in products 4e-7 up to N = 256,
+# and as much by what keeps a learned dictionary from being orthogonal to the last bit
+RESOLVED = 50.0  # deviations, RMS of a reading, up to which errors told in float32 hold to 1e-5
 SLACK = 0.01  # of the tolerance, that float32 may cost at most
 FITTING = 1e16  # deviations whose squares float32 can still add up
 WIDEST = 128  # columns that a product with a triangle sums up in a third of the time of a loop
+LARGEST_PIECE = 2**22  # numbers that rows with gaps may take at a time
 NONE_MISSING: Missing = ((),)
 
 
@@ -140,7 +144,7 @@ class Encoder:
         self._most = min(rule.most, n)
         self._surprising = SURPRISES / (version.limit or inf)
         self._multiples = Multiples(rule.tolerance / 2)
-        self._places = np.arange(n)
+        self._places, self._piece = np.arange(n), max(1, LARGEST_PIECE // n**2)
 
     def __call__(
         self, Y: Floats, offsets: Ints, times: Floats
@@ -221,54 +225,60 @@ class Encoder:
         return self._mixed(Y, offsets, times)
 
     def _choose(self, rows: npt.NDArray[np.float32], energies: Array) -> "_Chosen":
-        """Choose atoms for each row: all that `_one` does but for what it leaves to `_codes`."""
+        """Choose atoms for rows without gaps: what `_cut` does for one."""
+        n, ranked = self._size, self._rank(rows)
+        gains, lost = ranked.gains, ranked.lost
+        spare = np.maximum(self._room(energies) - lost, 0)
+        kept = gains[:, 1:] > spare[:, None]
+        if self._most < n:
+            kept[:, : n - self._most] = False
+        counts = kept.sum(axis=1)
+        left = gains.take(_starts(gains)[:, 0] + (n - counts))
+        left += lost
+        left *= self._multiples.square / n
+        unusual = ranked.z[:, : max(n - self.version.usual, 0)]
+        told = np.vecdot(unusual, unusual) / n
+        return _Chosen(ranked.order, ranked.steps, kept, counts, left, told, energies)
+
+    def _rank(self, rows: npt.NDArray[np.float32]) -> "_Ranked":
+        """Sort coefficients by size, and round them."""
         z = rows.dot(self._dictionary)
         order = (z * z).argsort(axis=1)
         z = z.take(order + _starts(z))
-        unusual = z[:, : max(self._size - self.version.usual, 0)]
-        told = np.vecdot(unusual, unusual)
-        z *= self._multiples.inverse
-        steps = np.rint(z)
-        off = z - steps
+        exact = z * self._multiples.inverse
+        steps = np.rint(exact)
+        off = exact - steps
         lost = np.vecdot(off, off)
-        z += off
-        z *= steps
-        gains = _sums(z)  # of z^2 - off^2, in steps: what is left more when 0..N are dropped
-        spare = self._spare(energies, lost)
-        kept = gains[:, 1:] > spare[:, None]
-        if self._most < self._size:
-            kept[:, : self._size - self._most] = False
-        counts = kept.sum(axis=1)
-        left = gains.take(_starts(gains)[:, 0] + (self._size - counts))
-        left += lost
-        square = self._multiples.square
-        return _Chosen(
-            order, steps, kept, counts, left * (square / self._size), told / self._size, energies
-        )  # fmt: skip
+        exact += off
+        exact *= steps  # the square, less what its rounding loses
+        return _Ranked(order, z, steps, _sums(exact), lost)
 
-    def _spare(self, energies: Array, lost: Array) -> Array:
-        """What may be left more when atoms are dropped, in steps."""
-        spare = np.sqrt(energies)
-        spare *= -SLIP
-        spare += self._root
-        np.maximum(spare, 0, out=spare)
-        spare *= spare
-        spare /= self._multiples.square
-        spare -= lost
-        return np.maximum(spare, 0, out=spare)
+    def _room(self, energies: Array, share: Array | float = 1.0) -> Array:
+        """What may be left of rows, or of a share of their channels, in squares of steps."""
+        room = np.sqrt(energies)
+        room *= -SLIP
+        room += self._root * np.sqrt(share)
+        np.maximum(room, 0, out=room)
+        room *= room
+        room /= self._multiples.square
+        return room
 
     def _mixed(
         self, Y: Floats, offsets: Ints, times: Floats
     ) -> tuple[list[Codes], npt.NDArray[np.floating]]:
-        """Code rows of which some have missing or large values: these one by one."""
+        """Code rows of which some have gaps, or need a closer look: large values, near the cut."""
         U = self.version.standardise(Y)
-        present = np.isfinite(U)
-        rows = U.astype(np.float32)
-        energies = np.vecdot(rows, rows)
-        hard = ~(energies <= self._resolved)
-        clear = np.where(hard[:, None], np.float32(0), rows)
-        chosen = self._choose(clear, np.where(hard, np.float32(0), energies)).exact()
-        for row in np.flatnonzero(hard).tolist():
+        present, rows = np.isfinite(U), U.astype(np.float32)
+        known = np.where(present, rows, np.float32(0))
+        energies = np.vecdot(known, known)
+        large = energies > self._resolved
+        gaps = ~(present.all(axis=1) | large)
+        if gaps.all() and len(gaps) <= self._piece:
+            chosen = self._choose_by_present(known, ~present, energies)
+        else:
+            chosen = self._choose_apart(known, present, energies, large=large, gaps=gaps)
+        large |= gaps & (chosen.left > self.rule.bound)
+        for row in np.flatnonzero(large).tolist():
             self._measure(U[row], present[row], chosen, row)
         codes = self._codes(chosen, offsets, times, _missing(present))
         codes.surprises[~present.any(axis=1)] = np.nan
@@ -284,13 +294,81 @@ class Encoder:
         ]
         return runs, rows
 
+    def _choose_apart(
+        self,
+        known: npt.NDArray[np.float32],
+        present: npt.NDArray[np.bool_],
+        energies: Array,
+        *,
+        large: npt.NDArray[np.bool_],
+        gaps: npt.NDArray[np.bool_],
+    ) -> "_Chosen":
+        """Choose atoms for rows with gaps and for rows without, but not for large ones."""
+        chosen = _Chosen.empty(*known.shape)
+        clear = ~(gaps | large)
+        if clear.any():
+            chosen.put(clear, self._choose(known[clear], energies[clear]))
+        rows = gaps.nonzero()[0]
+        for first in range(0, len(rows), self._piece):
+            some = rows[first : first + self._piece]
+            chosen.put(some, self._choose_by_present(known[some], ~present[some], energies[some]))
+        return chosen
+
+    def _choose_by_present(
+        self, known: npt.NDArray[np.float32], absent: npt.NDArray[np.bool_], energies: Array
+    ) -> "_Chosen":
+        """Choose atoms for rows with gaps: these are filled, but do not count as error."""
+        n, usual, step = self._size, self.version.usual, self._multiples
+        rows = filled(known, absent, self._dictionary, usual)
+        ranked = self._rank(rows)
+        left = ranked.gains + ranked.lost[:, None]
+        left -= self._in_gaps(rows, absent, ranked)
+        counted = np.maximum(n - absent.sum(axis=1), 1)
+        room = self._room(np.vecdot(rows, rows), counted / n)
+        within = left <= room[:, None]
+        dropped = np.where(within.any(axis=1), n - within[:, ::-1].argmax(axis=1), 0)
+        nothing = (ranked.steps == 0).sum(axis=1)
+        dropped = np.maximum(np.maximum(dropped, nothing), n - self._most)
+        kept, largest = self._places >= dropped[:, None], self._places >= n - usual
+        written = np.where(kept, ranked.steps / step.inverse, 0)
+        off, unusual = (
+            np.where(absent, 0, known - self._rebuilt(ranked.order, coefficients))
+            for coefficients in (written, np.where(largest, ranked.z, 0))
+        )
+        return _Chosen(
+            ranked.order, ranked.steps, kept, n - dropped, np.vecdot(off, off) / counted,
+            np.vecdot(unusual, unusual) / counted, energies,
+        )  # fmt: skip
+
+    def _rebuilt(self, order: Ints, coefficients: Array) -> Array:
+        """Rows from coefficients that stand in an order of their own."""
+        z = np.empty_like(coefficients)
+        z.reshape(-1)[order + _starts(order)] = coefficients
+        rows: Array = z.dot(self._dictionary.T)
+        return rows
+
+    def _in_gaps(
+        self, rows: npt.NDArray[np.float32], absent: npt.NDArray[np.bool_], ranked: "_Ranked"
+    ) -> Array:
+        """What is left in the gaps when the 0..N smallest are dropped, in squares of steps."""
+        row, channel = absent.nonzero()
+        weights = self._dictionary.take(channel[:, None] * self._size + ranked.order[row])
+        weights *= ranked.steps[row]
+        off = _sums(weights)
+        off -= off[:, -1:]
+        off += rows[row, channel, None] * self._multiples.inverse
+        off *= off
+        return np.add.reduceat(off, row.searchsorted(np.arange(len(rows))), axis=0)
+
     def _measure(
         self, u: Floats, present: npt.NDArray[np.bool_], chosen: "_Chosen", row: int
     ) -> None:
         """Choose atoms for one row by its errors channel by channel, in float64."""
         version, step, n = self.version, self._multiples, self._size
-        target = u[present]
-        z = np.where(present, u, 0.0) @ version.exact
+        target, absent = u[present], ~present[None]
+        if len(target) < n:
+            u = filled(np.where(absent, 0.0, u), absent, version.exact, version.usual)[0]
+        z = u @ version.exact
         order = np.abs(z).argsort()
         steps = np.rint(z[order] / (self.rule.tolerance / 2))
         atoms = order[::-1]
@@ -317,8 +395,23 @@ class Encoder:
 
 
 @dataclass(slots=True)
+class _Ranked:
+    """Coefficients of rows by size, the smallest first.
+
+    Where they stand, they and their steps; in squares of steps what is left more when the 0..N
+    smallest are dropped, and what rounding loses of all.
+    """
+
+    order: Ints
+    z: Array
+    steps: Array
+    gains: Array
+    lost: Array
+
+
+@dataclass(slots=True)
 class _Chosen:
-    """What is chosen for each row.
+    """What is chosen for rows.
 
     Atoms by size, the smallest first, with their steps; which of them are kept, and how many; the
     mean square that these leave, and that the usual number leaves; the energy.
@@ -332,25 +425,28 @@ class _Chosen:
     told: Array
     energies: Array
 
-    def exact(self) -> "_Chosen":
-        """Return the same in float64."""
-        numbers = (self.left, self.told, self.energies)
-        return _Chosen(
-            self.order, self.steps.astype(np.float64), self.kept, self.counts,
-            *(number.astype(np.float64) for number in numbers),
-        )  # fmt: skip
+    @classmethod
+    def empty(cls, rows: int, n: int) -> "_Chosen":
+        """Room for so many rows, in float64."""
+        places = np.empty((rows, n), np.int64)
+        numbers = [np.empty(rows) for _ in range(3)]
+        counts = np.empty(rows, np.int64)
+        return cls(places, np.empty((rows, n)), np.empty((rows, n), np.bool_), counts, *numbers)
+
+    def put(self, rows: npt.NDArray[np.bool_] | Ints, chosen: "_Chosen") -> None:
+        """Take in what was chosen for some of the rows."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(chosen, field.name)
 
 
-def left_by_atoms(U: Array, D: Array, present: Present = None) -> Array:
+def left_by_atoms(U: Array, D: Array) -> Array:
     """Mean square left by the 0..N largest coefficients of each row.
 
     Parameters
     ----------
     U : ndarray, shape (B, N)
-        Standardised readings, 0 where missing.
+        Standardised readings without gaps.
     D : ndarray, shape (N, N)
-    present : ndarray of bool, shape (B, N), optional
-        None where nothing is missing.
 
     Returns
     -------
@@ -360,7 +456,7 @@ def left_by_atoms(U: Array, D: Array, present: Present = None) -> Array:
     squares *= squares
     squares.sort(axis=1)
     left = _sums(squares)
-    left /= _counted(U, present)
+    left /= U.shape[1]
     backwards: Array = left[:, ::-1]
     return backwards
 
@@ -381,18 +477,9 @@ def _triangle(n: int, dtype: np.dtype[np.floating]) -> Array:
     return np.triu(np.ones((n, n + 1), dtype), 1)
 
 
-def _starts(rows: Array) -> Ints:
+def _starts(rows: Array | Ints) -> Ints:
     """Where each row starts in the flat array, shape (B, 1)."""
     return np.arange(0, rows.size, rows.shape[1])[:, None]
-
-
-def _counted(U: Array, present: Present) -> Array | int:
-    """How many values each row has, at least 1."""
-    if present is None:
-        n: int = U.shape[1]
-        return n
-    counted: Array = np.maximum(present.sum(axis=1, keepdims=True, dtype=U.dtype), 1)
-    return counted
 
 
 def _left(target: Floats, terms: Floats) -> Floats:

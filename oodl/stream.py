@@ -18,6 +18,7 @@ from oodl.clock import EventClock
 from oodl.coding import Codes, Rule, Tolerance, Version
 from oodl.encoding import encoder, left_by_atoms
 from oodl.errors import ValueFault
+from oodl.imputing import filled
 from oodl.learner import chunk_size
 from oodl.publishing import Pricing, atoms_within
 from oodl.recent import Recent
@@ -264,8 +265,7 @@ class GroupCoder:
         self, state: GroupState, block: Block, first: int, outputs: list[Output]
     ) -> tuple[GroupState, int]:
         """Code rows from `first` on until the block ends or a chunk is full; then learn from it."""
-        learned = _settled(state)
-        waiting = state.waiting
+        learned, waiting = _settled(state), state.waiting
         last = min(len(block.offsets), first + learned.chunk - waiting)
         if last - first < len(block.offsets):
             block = block.part(first, last)
@@ -273,8 +273,7 @@ class GroupCoder:
         coded, rows = encode(block.values, block.offsets, block.times)
         outputs += coded
         clock, nows = self._tick(state, block, outputs)
-        surprises = _surprises(coded)
-        mood, turns = state.mood.feel(surprises, nows, first=learned.frames + waiting)
+        mood, turns = state.mood.feel(_surprises(coded), nows, first=learned.frames + waiting)
         if turns:
             outputs += map(Noticed, turns)
         waiting += last - first
@@ -307,10 +306,13 @@ class GroupCoder:
         rows = np.ascontiguousarray(np.concatenate(state.pending))  # whatever order blocks had
         present = _present(rows, version)
         U, scaling = _scaled(rows, present, version, learned.scaling)
-        left = left_by_atoms(U, learned.learner.dictionary, present)
+        U = _without_gaps(U, present, learned.learner.dictionary, version.usual)
+        left = left_by_atoms(U, learned.learner.dictionary)
         saved = 0.0
         if version.number and not _held(state):
-            published = left_by_atoms(clipped(rows, present), version.dictionary, present)
+            known = clipped(rows, present)
+            known = _without_gaps(known, present, version.dictionary, version.usual)
+            published = left_by_atoms(known, version.dictionary)
             fewer = atoms_within(published, self.rule) - atoms_within(left, self.rule)
             saved = max(0.0, learned.saved + fewer * _price(version).atom)
         learner = self.learner.step(learned.learner, U)
@@ -404,6 +406,15 @@ def _present(rows: Array, version: Version) -> Present:
     if version.number and isfinite(np.vdot(rows, rows)):
         return None
     return np.isfinite(rows)
+
+
+def _without_gaps(U: Array, present: Present, D: Array, usual: int) -> Array:
+    """Rows whose gaps are filled; zeros would teach that what is missing moves with nothing."""
+    if present is None:
+        return U
+    gaps = ~present.all(axis=1)
+    U[gaps] = filled(U[gaps], ~present[gaps], D, usual)
+    return U
 
 
 def _scaled(

@@ -1,6 +1,7 @@
 """What every way of coding keeps, checked against the definition: rows together, and one by one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +137,55 @@ def check_surprise_is_what_the_usual_number_of_atoms_leaves_over_the_limit(encod
         assert surprise == pytest.approx(rms(left) / 0.5, rel=1e-4, abs=1e-4)
 
 
+def check_gaps_are_no_error_and_no_fewer_atoms_would_do(encode: Encode) -> None:
+    """Of those that are taken by size."""
+    chosen = version(12)
+    rng = np.random.default_rng(5)
+    readings = 10 + 2 * rng.standard_normal((200, 12)) * 10 ** rng.uniform(-1, 1, (200, 1))
+    readings[rng.random(readings.shape) < 0.2] = np.nan
+    for codes in encode(chosen, Tolerance(0.3), readings):
+        for offset, _, atoms, values, missing, error, _ in codes.rows():
+            present = np.isfinite(readings[offset])
+            assert missing == tuple(np.flatnonzero(~present).tolist())
+            off = [
+                rms(((chosen.decode(atoms[:k], values[:k]) - readings[offset]) / 2)[present])
+                for k in range(len(atoms) + 1)
+            ]
+            assert error == pytest.approx(off[-1], abs=2e-5)
+            assert off[-1] <= 0.3
+            assert all(more > 0.3 * 0.999 for more in off[:-1])
+
+
+def check_gaps_are_rebuilt_from_what_moves_with_them(encode: Encode) -> None:
+    # given readings of one or two atoms, and a little noise
+    chosen = replace(version(16), usual=2)
+    rng = np.random.default_rng(6)
+    active = rng.random((400, 16)) < 0.1
+    coefficients = rng.standard_normal((400, 16)) * active + 0.02 * rng.standard_normal((400, 16))
+    readings = 10 + 2 * coefficients @ chosen.exact.T
+    # when one value in six is missing
+    gaps = rng.random(readings.shape) < 1 / 6
+    # then the codes tell them, and take hardly more atoms than those of the whole readings
+    off = np.zeros_like(readings)
+    filled = 0
+    for codes in encode(chosen, Tolerance(0.1), np.where(gaps, np.nan, readings)):
+        for offset, _, atoms, values, *_ in codes.rows():
+            off[offset] = (chosen.decode(atoms, values) - readings[offset]) / 2
+            filled += len(atoms)
+    whole = sum(len(codes.atoms) for codes in encode(chosen, Tolerance(0.1), readings))
+    assert rms(off[gaps]) < 0.5 * float(np.std(readings[gaps] / 2))
+    assert filled < 1.1 * whole
+
+
+def check_a_gap_changes_surprise_little(encode: Encode) -> None:
+    chosen = version(16)
+    readings = 10 + 2 * np.random.default_rng(7).standard_normal((200, 16))
+    whole = np.concatenate([c.surprises for c in encode(chosen, Tolerance(0.1), readings)])
+    readings[:, 3] = np.nan
+    holed = np.concatenate([c.surprises for c in encode(chosen, Tolerance(0.1), readings)])
+    assert 0.85 < np.median(holed / whole) < 1.05
+
+
 def check_energy_is_the_sum_of_squares_in_deviations(encode: Encode) -> None:
     readings = np.array([[12.0, 10.0], [14.0, np.nan]])
     energies = [codes.energies for codes in encode(version(2), Tolerance(0.1), readings)]
@@ -182,6 +232,9 @@ CHECKS: list[Callable[[Encode], None]] = [
     check_values_are_multiples_of_half_the_tolerance_and_short_to_write,
     check_a_coefficient_that_rounds_to_nothing_is_no_atom,
     check_surprise_is_what_the_usual_number_of_atoms_leaves_over_the_limit,
+    check_gaps_are_no_error_and_no_fewer_atoms_would_do,
+    check_gaps_are_rebuilt_from_what_moves_with_them,
+    check_a_gap_changes_surprise_little,
     check_energy_is_the_sum_of_squares_in_deviations,
     check_version_0_gives_the_values_as_they_came_to_the_last_bit,
     check_a_value_that_floats_cannot_resolve_is_coded_exactly_but_judged,

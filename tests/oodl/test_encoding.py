@@ -108,13 +108,6 @@ def test_what_atoms_leave_is_that_of_the_definition() -> None:
             assert left[row, k] == pytest.approx(np.mean(rest**2), abs=1e-5)
 
 
-def test_what_atoms_leave_is_told_over_what_is_present() -> None:
-    rows = np.array([[2.0, 0.0, 0.0, 0.0]], np.float32)
-    present = np.array([[True, False, True, False]])
-    left = left_by_atoms(rows, np.eye(4, dtype=np.float32), present)
-    assert left.tolist() == [[2.0, 0.0, 0.0, 0.0, 0.0]]
-
-
 @pytest.mark.parametrize("n", [100, 200])
 def test_sums_of_many_columns_are_those_of_few(n: int) -> None:
     rows = np.random.default_rng(7).standard_normal((3, n)).astype(np.float32)
