@@ -141,6 +141,24 @@ def cost() -> str:
     )
 
 
+def gaps() -> str:
+    """Atoms and hidden values, filled and with zeros."""
+    pairs: dict[tuple[str, float], dict[str, Record]] = {}
+    for each in load("gaps")["outcomes"]:
+        pairs.setdefault((each["set"], each["hidden"]), {})[each["gaps"]] = each
+    names = ("atoms", "atoms_with_gaps", "rmse_of_hidden", "microseconds")
+    return table(
+        ("set", "hidden", "atoms", "of readings with gaps", "RMSE of hidden", "us a reading"),
+        (
+            (name, f"{share:.0%}", *(
+                "" if ways["filled"][key] is None
+                else f"{number(ways['filled'][key])} for {number(ways['zeros'][key])}"
+                for key in names))
+            for (name, share), ways in pairs.items()
+        ),
+    )  # fmt: skip
+
+
 def drift() -> str:
     """What became of the streams, smallest to largest over the seeds."""
     found = load("drift")
@@ -218,18 +236,19 @@ def real() -> str:
     )
 
 
-RECORDS = ("recovery", "experiments", "cost", "drift", "steps", "real")
+RECORDS = ("recovery", "experiments", "cost", "gaps", "drift", "steps", "real")
 TABLES: dict[str, Callable[[], str]] = (
     {
         "recovery": recovery,
         "experiments": experiments,
         "cost": cost,
+        "gaps": gaps,
         "drift": drift,
         "steps": steps,
         "real": real,
     }
     | {f"{name}-source": source(name) for name in RECORDS}
-    | {f"{name}-bars": bars(name) for name in ("recovery", "cost", "drift", "real")}
+    | {f"{name}-bars": bars(name) for name in ("recovery", "cost", "gaps", "drift", "real")}
 )
 
 
