@@ -150,6 +150,7 @@ class Encoder:
         self, Y: Floats, offsets: Ints, times: Floats
     ) -> tuple[list[Codes], npt.NDArray[np.floating]]:
         """Code rows, and return them in deviations, NaN where missing; version 0: as they came."""
+        Y = np.asarray(Y, np.float64)  # where integers or float32 came
         if self.version.number == 0:
             present = np.isfinite(Y)
             return [_exact(self.version, Y, present, _missing(present), offsets, times)], Y
