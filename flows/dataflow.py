@@ -20,7 +20,7 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from flows import events, manifest
+from flows import events, manifest, private
 from flows.events import Tally
 from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
@@ -183,4 +183,6 @@ def _hold_folder(settings: Settings, cluster: Cluster, undo: ExitStack) -> Manif
     agreed = manifest.check_or_create(folder, expected)
     if not any(folder.glob("part-*.sqlite3")):
         init_db_dir(folder, RECOVERY_PARTS)  # type: ignore[no-untyped-call]
+        for snapshots in folder.glob("part-*.sqlite3"):  # what SQLite puts beside has their mode
+            private.withhold(snapshots)
     return agreed

@@ -11,6 +11,7 @@ from typing import TextIO
 
 import msgspec
 
+from flows import private
 from oodl.errors import OodlError
 
 __all__ = ["Manifest", "ManifestError", "check_or_create", "lock", "write"]
@@ -82,9 +83,9 @@ def check_or_create(folder: Path, expected: Manifest) -> Manifest:
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write a folder's manifest; a crash leaves the old one or the new one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private.make_folder(folder)
     fresh = folder / f"{FILE}.new"
-    with fresh.open("wb") as file:
+    with open(fresh, "wb", opener=private.opener) as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
         file.flush()
         os.fsync(file.fileno())
@@ -96,11 +97,14 @@ def lock(folder: Path) -> TextIO:
 
     Raises
     ------
+    ExposedError
+        If anyone else could write in it.
     ManifestError
         If another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / LOCK).open("a+", encoding="ascii")
+    private.make_folder(folder)
+    private.check(folder)
+    file = open(folder / LOCK, "a+", encoding="ascii", opener=private.opener)  # noqa: SIM115
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as taken:

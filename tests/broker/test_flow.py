@@ -1,6 +1,7 @@
 """The whole flow on the embedded broker: readings in; codes, dictionaries, dead letters out."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from flows.events import Tally
 from flows.kafka import DeliveryError, StopFlag
 from flows.manifest import ManifestError, lock
 from flows.outbox import Outbox
+from flows.private import ExposedError
 from flows.settings import Settings
 from flows.wire import CodeMessage, decode_codes, encode_codes
 from oodl.channels import ChannelPlan, Row
@@ -146,6 +148,26 @@ def test_layout_block_writes_the_same_codes_in_fewer_messages(settings: Settings
     assert [code.offset for code in codes] == [record.offset for record in sent]
     for got, expected in zip(codes, step_alone(GROUPS[0], sent), strict=True):
         assert got.atoms == expected.atoms
+
+
+def test_the_recovery_folder_is_its_owner_s_alone_and_refused_once_others_could_write_it(
+    settings: Settings,
+) -> None:
+    sent = send_readings(settings, machine(GROUPS[:1], 10))
+    before = os.umask(0)
+    try:
+        run(settings, lambda tally: tally.codes_sent == len(sent))
+    finally:
+        os.umask(before)
+    folder = settings.recovery.folder
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
+    assert modes == dict.fromkeys(["lock", "manifest.json", "part-0.sqlite3"], "0o600")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+    (folder / "part-0.sqlite3").chmod(0o620)
+
+    with pytest.raises(ExposedError, match="expected no one else to write it, got mode 0620"):
+        assemble(settings, Tally(), StopFlag())
 
 
 def test_a_group_on_a_second_partition_is_counted_as_an_oddity(settings: Settings) -> None:
