@@ -24,7 +24,7 @@ from flows import events, manifest, private
 from flows.events import Tally
 from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
-from flows.kafka import Cluster, SharedConsumer, StopFlag, describe
+from flows.kafka import Cluster, SharedConsumer, StopFlag, Together, describe
 from flows.manifest import Manifest
 from flows.outbox import Delivery, Outbox
 from flows.settings import Settings, load
@@ -150,7 +150,7 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
 def _delivery(settings: Settings, tally: Tally, stop: StopFlag, agreed: Manifest) -> Delivery:
     if settings.recovery.delivery == "exactly-once":
         return Transactions(settings, tally, stop, agreed)
-    return Outbox(settings, tally, stop)
+    return Outbox(settings, tally, Together(stop, settings.kafka.delivery_seconds))
 
 
 def _connect(source: KafkaSource, steps: Steps, sink: KafkaSink) -> Dataflow:

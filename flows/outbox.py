@@ -8,7 +8,7 @@ from flows import events
 from flows.events import Tally
 from flows.health import HANGING
 from flows.items import Encoded
-from flows.kafka import ConfirmedProducer, DeliveryError, Limits, Output, Refused, StopFlag
+from flows.kafka import ConfirmedProducer, DeliveryError, Limits, Output, Refused, Together
 from flows.settings import Settings
 from flows.wire import Rejected, dead_letter, dictionary_key, encode_dictionary, refused
 
@@ -85,16 +85,17 @@ class Outbox:
     ----------
     settings : Settings
     tally : Tally
-    stop : StopFlag
-        Once set, outputs have 5 s more.
+    together : Together
+        The producers of the process; its stop flag gives outputs 5 s more.
     """
 
-    def __init__(self, settings: Settings, tally: Tally, stop: StopFlag) -> None:
+    def __init__(self, settings: Settings, tally: Tally, together: Together) -> None:
         self._settings, self._topics, self._tally = settings, settings.topics, tally
+        self._together = together
         self._receipts = Receipts(settings, tally)
         self._producer = ConfirmedProducer(
             settings.kafka,
-            stop=stop,
+            together=together,
             confirmed=self._receipts.count,
             limits=Limits(settings.kafka.max_message_bytes, settings.kafka.delivery_seconds),
         )
@@ -152,7 +153,7 @@ class Outbox:
         DeliveryError
             When an output failed.
         """
-        self._producer.serve()
+        self._together.serve()
         self._receipts.tell()
 
     def bury(self, letters: list[Rejected]) -> None:

@@ -16,7 +16,16 @@ from msgspec import structs
 from flows import events
 from flows.events import Tally
 from flows.items import Encoded
-from flows.kafka import FencedError, Limits, Output, Refused, StopFlag, TransactionalProducer
+from flows.kafka import (
+    FencedError,
+    Limits,
+    Output,
+    Refused,
+    StopFlag,
+    Together,
+    Transactional,
+    TransactionalProducer,
+)
 from flows.manifest import Manifest
 from flows.outbox import Outbox, Receipts, letter_of, returned
 from flows.settings import Settings
@@ -76,8 +85,8 @@ class Transactions:
         self, settings: Settings, tally: Tally, stop: StopFlag, manifest: Manifest
     ) -> None:
         self.settings, self.tally = settings, tally
-        self.dictionaries = Outbox(settings, tally, stop)
-        self._stop, self._manifest = stop, manifest
+        self._together, self._manifest = Together(stop, settings.kafka.delivery_seconds), manifest
+        self.dictionaries = Outbox(settings, tally, self._together)
         self._parts: dict[int, list[PartTransactions]] = {}  # by the thread that serves them
         self._pool = ThreadPoolExecutor(manifest.sink_parts, thread_name_prefix="part")
 
@@ -96,9 +105,6 @@ class Transactions:
             When an output failed.
         """
         self.dictionaries.hear()
-        for parts in self._parts.values():
-            for part in parts:
-                part.hear()
 
     def commit(self) -> None:
         """Commit the parts of this thread, all at once: the engine asks when an epoch is complete.
@@ -113,7 +119,7 @@ class Transactions:
         if not waiting:
             return
         while waiting:
-            refusals = self._together([part.commit for part in waiting])
+            refusals = self._at_once([part.commit for part in waiting])
             waiting = [
                 part
                 for part, refused in zip(waiting, refusals, strict=True)
@@ -124,22 +130,27 @@ class Transactions:
     def close(self) -> None:
         """Abort what is open, so that readers need not wait for the broker to do it."""
         parts = [part for parts in self._parts.values() for part in parts]
-        self._together([part.close for part in parts])
+        self._at_once([part.close for part in parts])
         self._pool.shutdown(cancel_futures=True)
 
     def _take_over(self, part: str) -> tuple[TransactionalProducer, Reach]:
-        kafka = self.settings.kafka
+        settings, manifest = self.settings, self._manifest
+        kafka = settings.kafka
+        transactional = Transactional(
+            f"{manifest.group}.outputs.{part}-of-{manifest.sink_parts:05d}",
+            settings.topics.readings,
+            manifest.partitions,
+            min(LONGEST, manifest.epoch_seconds + kafka.delivery_seconds),
+        )
         producer = TransactionalProducer(
             kafka,
-            name=f"{self._manifest.group}.outputs.{part}-of-{self._manifest.sink_parts:05d}",
-            stop=self._stop,
+            transactional=transactional,
+            together=self._together,
             limits=Limits(kafka.max_message_bytes, kafka.delivery_seconds),
-            seconds=min(LONGEST, self._manifest.epoch_seconds + kafka.delivery_seconds),
         )
-        topic = self.settings.topics.readings
-        return producer, Reach(producer.open(topic, self._manifest.partitions))
+        return producer, Reach(producer.open())
 
-    def _together(self, calls: list[Callable[[], T]]) -> list[T]:
+    def _at_once(self, calls: list[Callable[[], T]]) -> list[T]:
         """Call all at once, wait for all, and raise what ends the process for good before others.
 
         A transaction takes 20 ms, nearly all of it waiting: eight in turn take 150, together 65.
@@ -195,7 +206,7 @@ class PartTransactions:
                 continue
             producer.write(_rest(output, reach.committed.get(output.partition, 0)))
             reach.passed(output.partition, output.last)
-        producer.serve()
+        self._shared.hear()
 
     def bury(self, letters: list[Rejected]) -> None:
         """Add dead letters to the transaction.
@@ -216,11 +227,6 @@ class PartTransactions:
             When a transaction cannot be committed.
         """
         self._shared.commit()
-
-    def hear(self) -> None:
-        """Hear what the broker has answered since; never waits."""
-        if self._opening.done():
-            self._opening.result()[0].serve()
 
     def commit(self) -> list[Refused]:
         """Commit what was written, unless the broker refuses some of it; in any thread."""

@@ -7,11 +7,12 @@ the state of the connection); only what the process cannot go on with is raised.
 from flows.kafka.cluster import Cluster, describe
 from flows.kafka.connection import BrokerError, Configured, Connection, Health, client_options
 from flows.kafka.consumer import OffsetExpired, PartitionQueue, SharedConsumer
-from flows.kafka.dispatch import DeliveryError, FencedError, Limits, Output, Refused
+from flows.kafka.dispatch import DeliveryError, FencedError, Limits, Output, Refused, Together
 from flows.kafka.embedded import EmbeddedBroker
 from flows.kafka.producer import ConfirmedProducer
 from flows.kafka.stopping import StopFlag
-from flows.kafka.transaction import TransactionalProducer
+from flows.kafka.transaction import Transactional
+from flows.kafka.transactional import TransactionalProducer
 
 __all__ = [
     "BrokerError",
@@ -30,6 +31,8 @@ __all__ = [
     "Refused",
     "SharedConsumer",
     "StopFlag",
+    "Together",
+    "Transactional",
     "TransactionalProducer",
     "client_options",
     "describe",

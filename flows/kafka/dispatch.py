@@ -6,6 +6,9 @@ A failure is kept and raised from then on, under a name that says what to do.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
+from threading import Lock
+from time import monotonic
 from typing import cast
 
 import msgspec
@@ -24,10 +27,13 @@ __all__ = [
     "Limits",
     "Output",
     "Refused",
+    "Together",
     "error_of",
 ]
 
 STOP_GRACE = 5.0  # seconds that outputs may still take once the process was asked to end
+LOOK = 1.0  # seconds between two looks at the most that are taken for one after the other
+DELIVERY_SECONDS = 120.0
 WAITING = 0.2  # seconds between two looks at what else should end a wait
 REFUSALS = frozenset({
     KafkaError.MSG_SIZE_TOO_LARGE,
@@ -104,7 +110,86 @@ class Limits:
     """
 
     max_message_bytes: int = 1_048_576
-    delivery_seconds: float = 120.0
+    delivery_seconds: float = DELIVERY_SECONDS
+
+
+class Together:
+    """The producers of a process, which stand and fall together.
+
+    While one of them waits, all are heard: what one has met ends the wait of every other.
+
+    Parameters
+    ----------
+    stop : StopFlag
+        Once set, outputs have `STOP_GRACE` seconds more.
+    delivery_seconds : float
+        How long something may be waited for while the broker answers nothing at all.
+    """
+
+    def __init__(self, stop: StopFlag, delivery_seconds: float = DELIVERY_SECONDS) -> None:
+        self._stop, self._delivery_seconds = stop, delivery_seconds
+        self._members: list[Dispatch] = []
+        self._answers, self._silent = 0, 0.0
+        self._looked = monotonic()
+        self._measuring = Lock()
+
+    def add(self, dispatch: "Dispatch") -> None:
+        """Hear a producer from now on."""
+        self._members.append(dispatch)
+
+    def discard(self, dispatch: "Dispatch") -> None:
+        """Hear a producer no more."""
+        self._members.remove(dispatch)
+
+    def serve(self) -> None:
+        """Hear what the broker has answered to any of them; never waits.
+
+        Raises
+        ------
+        DeliveryError, FencedError
+            When an output of any of them failed.
+        """
+        self._hear(waiting=any(member.unconfirmed for member in self._members))
+
+    def watch(self) -> None:
+        """Raise what should end a wait.
+
+        Raises
+        ------
+        DeliveryError, FencedError
+            When an output of any of them failed, or the process was asked to end and has had its
+            time.
+        """
+        self._hear(waiting=True)
+        if self._stop.seconds > STOP_GRACE:
+            raise self._overdue(STOP_GRACE, "after the end was asked for")
+
+    def answered(self) -> None:
+        """Hear that the broker has answered something other than an output."""
+        self._silent = 0.0
+
+    def _hear(self, *, waiting: bool) -> None:
+        """Hear all, and measure the silence; what the process slept through does not count."""
+        members = tuple(self._members)
+        for member in members:
+            member.serve()
+        with self._measuring:
+            now, answers = monotonic(), sum(member.answers for member in members)
+            if answers != self._answers or not waiting:
+                self._silent = 0.0
+            self._silent += min(now - self._looked, LOOK)
+            self._answers, self._looked = answers, now
+        if self._silent > self._delivery_seconds:
+            raise self._overdue(self._delivery_seconds, "in which the broker said nothing")
+
+    def _overdue(self, seconds: float, when: str) -> DeliveryError:
+        errors = [member.health.error for member in self._members if member.health.error]
+        count = sum(member.unconfirmed for member in self._members)
+        return DeliveryError(
+            f"kafka.bootstrap: {count} outputs unconfirmed {seconds:g} s {when} "
+            f"({errors[-1] if errors else 'no answer'}); "
+            "nothing is lost: the next start goes on from the last snapshot"
+        )
 
 
 class Dispatch:
@@ -113,27 +198,33 @@ class Dispatch:
     Parameters
     ----------
     connection : Connection
-    stop : StopFlag
-        Once set, outputs have `STOP_GRACE` seconds more.
+    together : Together
+        Whom it stands and falls with.
     answered : callable
         Called with each `Output` and its error, None when it is confirmed, and the client's record.
     limits : Limits
     more : mapping
         Further options of librdkafka.
+
+    Attributes
+    ----------
+    answers : int
+        Outputs that were answered; `answered` is to count them.
     """
 
     def __init__(
         self,
         connection: Connection,
         *,
-        stop: StopFlag,
+        together: Together,
         answered: Callable[[Output, KafkaError | None, Raw], None],
         limits: Limits,
         more: Mapping[str, str | int] = {},
     ) -> None:
         self.health = Health()
         self.failure: OodlError | None = None
-        self._stop = stop
+        self.answers = 0
+        self._together = together
         self._answered = answered
         self.client = Producer(
             {
@@ -178,7 +269,7 @@ class Dispatch:
             except BufferError:
                 self._poll(0.1)
                 self.check()
-                self.check_stop()
+                self._together.watch()
             except KafkaException as problem:
                 return error_of(problem)
             else:
@@ -195,8 +286,8 @@ class Dispatch:
         self._poll(0)
         self.check()
 
-    def wait(self) -> None:
-        """Wait until every output is answered.
+    def wait(self, patience: float = inf) -> bool:
+        """Wait until every output is answered; False when for `patience` seconds none was.
 
         Raises
         ------
@@ -204,10 +295,16 @@ class Dispatch:
             When an output failed, or was still unconfirmed `STOP_GRACE` seconds after the process
             was asked to end.
         """
-        while self._flush():
+        left, since = inf, monotonic()
+        while unanswered := self._flush():
             self.check()
-            self.check_stop()
+            self._together.watch()
+            if unanswered < left:
+                left, since = unanswered, monotonic()
+            elif monotonic() - since > patience:
+                return False
         self.check()
+        return True
 
     def fail(self, output: Output, error: KafkaError) -> None:
         """Keep the first failure: it is raised from now on."""
@@ -220,16 +317,6 @@ class Dispatch:
         """Raise the failure, if there is one."""
         if self.failure is not None:
             raise self.failure
-
-    def check_stop(self) -> None:
-        """Raise when the process was asked to end and has had its time."""
-        if self._stop.seconds > STOP_GRACE:
-            msg = (
-                f"kafka.bootstrap: {self.unconfirmed} outputs unconfirmed {STOP_GRACE:.0f} s "
-                f"after the end was asked for ({self.health.error or 'no answer'}); "
-                "nothing is lost: the next start goes on from the last snapshot"
-            )
-            raise DeliveryError(msg)
 
     def fatal(self, problem: BaseException) -> OodlError:
         """Say what a client that can do nothing more has met; for what its functions raise."""

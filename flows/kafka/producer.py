@@ -9,8 +9,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka import Message as Raw
 
 from flows.kafka.connection import Connection, Health
-from flows.kafka.dispatch import REFUSALS, Dispatch, Limits, Output, Refused
-from flows.kafka.stopping import StopFlag
+from flows.kafka.dispatch import REFUSALS, Dispatch, Limits, Output, Refused, Together
 
 __all__ = ["ConfirmedProducer"]
 
@@ -22,7 +21,7 @@ class ConfirmedProducer:
 
     Parameters
     ----------
-    connection, stop, limits
+    connection, together, limits
         As for `Dispatch`.
     confirmed : callable
         Called with each `Output` that the broker has confirmed.
@@ -37,13 +36,16 @@ class ConfirmedProducer:
         self,
         connection: Connection,
         *,
-        stop: StopFlag,
+        together: Together,
         confirmed: Callable[[Output], None],
         limits: Limits = LIMITS,
     ) -> None:
         self._confirmed = confirmed
         self._refused: list[Refused] = []
-        self._dispatch = Dispatch(connection, stop=stop, answered=self._answered, limits=limits)
+        self._dispatch = Dispatch(
+            connection, together=together, answered=self._answered, limits=limits
+        )
+        together.add(self._dispatch)
 
     @property
     def health(self) -> Health:
@@ -66,16 +68,6 @@ class ConfirmedProducer:
         if error := self._dispatch.write(output):
             self._answered(output, error)
 
-    def serve(self) -> None:
-        """Hear what the broker has answered; never waits.
-
-        Raises
-        ------
-        DeliveryError
-            When an output failed.
-        """
-        self._dispatch.serve()
-
     def flush(self) -> list[Refused]:
         """Wait until every output is confirmed, and return those that the broker refuses.
 
@@ -94,6 +86,7 @@ class ConfirmedProducer:
         return refused
 
     def _answered(self, output: Output, error: KafkaError | None, _raw: Raw | None = None) -> None:
+        self._dispatch.answers += 1
         if error is None:
             self._confirmed(output)
         elif error.code() in REFUSALS:

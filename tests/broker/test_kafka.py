@@ -21,6 +21,7 @@ from flows.kafka import (
     PartitionQueue,
     SharedConsumer,
     StopFlag,
+    Together,
     client_options,
     describe,
 )
@@ -206,7 +207,9 @@ def test_a_broker_that_ends_is_an_error_of_the_connection_and_no_exception() -> 
 def test_what_is_confirmed_is_told_output_by_output() -> None:
     confirmed: list[Output] = []
     with EmbeddedBroker(TOPIC) as broker:
-        producer = ConfirmedProducer(broker, stop=StopFlag(), confirmed=confirmed.append)
+        producer = ConfirmedProducer(
+            broker, together=Together(StopFlag()), confirmed=confirmed.append
+        )
         outputs = [Output(TOPIC, b"key", b"%d" % number) for number in range(100)]
         for output in outputs:
             producer.write(output)
@@ -225,7 +228,7 @@ def test_what_the_broker_refuses_for_itself_comes_back_from_a_flush() -> None:
     with EmbeddedBroker(TOPIC) as broker:
         producer = ConfirmedProducer(
             broker,
-            stop=StopFlag(),
+            together=Together(StopFlag()),
             confirmed=confirmed.append,
             limits=Limits(max_message_bytes=2000),
         )
@@ -248,7 +251,9 @@ def test_a_queue_that_is_full_is_waited_for() -> None:
         settings = Settings.model_validate(
             {"kafka": {"bootstrap": broker.bootstrap, "security": security}}
         )
-        producer = ConfirmedProducer(settings.kafka, stop=StopFlag(), confirmed=confirmed.append)
+        producer = ConfirmedProducer(
+            settings.kafka, together=Together(StopFlag()), confirmed=confirmed.append
+        )
 
         for number in range(200):
             producer.write(Output(TOPIC, b"key", b"%d" % number))
@@ -265,7 +270,7 @@ def test_a_full_queue_and_a_broker_that_is_gone_end_in_a_delivery_error() -> Non
         )
         producer = ConfirmedProducer(
             settings.kafka,
-            stop=StopFlag(),
+            together=Together(StopFlag()),
             confirmed=lambda _: None,
             limits=Limits(delivery_seconds=1.0),
         )
@@ -275,6 +280,68 @@ def test_a_full_queue_and_a_broker_that_is_gone_end_in_a_delivery_error() -> Non
 
     with pytest.raises(DeliveryError, match="nothing is lost"):
         producer.write(Output(TOPIC, b"key", b"one more than there is room for"))
+
+
+def test_a_broker_that_says_nothing_ends_the_wait_after_the_delivery_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    together = Together(StopFlag(), 5.0)
+    with EmbeddedBroker(TOPIC) as broker:
+        producer = ConfirmedProducer(broker, together=together, confirmed=lambda _: None)
+        producer.flush()
+    producer.write(Output(TOPIC, b"key", b"value"))
+
+    for _ in range(5):
+        together.serve()
+        clock.now += 0.9
+    clock.now += 100.0  # the process slept, and counts one second of it
+    together.serve()
+    clock.now += 0.5
+
+    with pytest.raises(DeliveryError, match="1 outputs unconfirmed 5 s in which the broker said"):
+        together.serve()
+
+
+def test_a_producer_with_nothing_unconfirmed_may_hear_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    together = Together(StopFlag(), 5.0)
+    with EmbeddedBroker(TOPIC) as broker:
+        ConfirmedProducer(broker, together=together, confirmed=lambda _: None)
+
+        for _ in range(20):
+            together.serve()
+            clock.now += 1.0
+
+
+def test_what_one_producer_has_met_ends_the_wait_of_another() -> None:
+    together = Together(StopFlag())
+    with EmbeddedBroker(TOPIC) as broker, EmbeddedBroker(TOPIC) as other:
+        quick = Limits(delivery_seconds=1.0)
+        first = ConfirmedProducer(broker, together=together, confirmed=ignored, limits=quick)
+        second = ConfirmedProducer(other, together=together, confirmed=ignored)
+        first.flush()
+        broker.close()
+        other.close()
+        first.write(Output(TOPIC, b"key", b"value"))
+        second.write(Output(TOPIC, b"key", b"value"))
+
+        with pytest.raises(DeliveryError, match="timed out"):
+            second.flush()
+
+
+def ignored(_: Output) -> None:
+    """Take no note."""
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("flows.kafka.dispatch.monotonic", lambda: self.now)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

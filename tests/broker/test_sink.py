@@ -8,7 +8,7 @@ from flows.events import Tally
 from flows.group import Steps
 from flows.health import Beats, state
 from flows.items import Encoded, GroupBlock
-from flows.kafka import DeliveryError, EmbeddedBroker, StopFlag
+from flows.kafka import DeliveryError, EmbeddedBroker, StopFlag, Together
 from flows.outbox import Outbox
 from flows.settings import Settings
 from flows.sink import KafkaSink, SinkPart
@@ -31,7 +31,7 @@ class OnEmbeddedBroker:
             }
         )
         self.tally, self.stop = Tally(), StopFlag()
-        self.outbox = Outbox(self.settings, self.tally, self.stop)
+        self.outbox = Outbox(self.settings, self.tally, Together(self.stop))
 
     def open(self) -> SinkPart:
         sink = KafkaSink(self.outbox, 8, Beats())

@@ -6,7 +6,7 @@ from flows.events import Tally
 from flows.group import Steps
 from flows.health import Beats
 from flows.items import Encoded
-from flows.kafka import DeliveryError, StopFlag
+from flows.kafka import DeliveryError, StopFlag, Together
 from flows.outbox import Outbox
 from flows.settings import Settings
 from flows.sink import SinkPart
@@ -23,7 +23,7 @@ def test_only_what_is_too_large_by_itself_becomes_a_dead_letter(apache_kafka: Ap
     apache_kafka.create_topic("refusal.dictionaries")
     apache_kafka.create_topic("refusal.letters")
     tally = Tally()
-    part = SinkPart(Outbox(settings, tally, StopFlag()), tally.beats)
+    part = SinkPart(Outbox(settings, tally, Together(StopFlag())), tally.beats)
     large = encode(settings, "large", range(40, 42), channels=256)
     small = encode(settings, "small", range(40), channels=3)
 
@@ -43,7 +43,7 @@ def test_a_dead_letter_that_is_refused_stops_the_process_with_the_remedy(
 ) -> None:
     settings = settings_of(apache_kafka, "stop")
     apache_kafka.create_topic("stop.letters", settings={"max.message.bytes": "100"})
-    part = SinkPart(Outbox(settings, Tally(), StopFlag()), Beats())
+    part = SinkPart(Outbox(settings, Tally(), Together(StopFlag())), Beats())
     part.write_batch([rejected(7)])
 
     with pytest.raises(DeliveryError, match=r"topics\.dead_letters: .*max\.message\.bytes"):
@@ -56,7 +56,7 @@ def test_a_dictionary_that_is_refused_stops_the_process_before_codes_that_name_i
     settings = settings_of(apache_kafka, "unnamed")
     apache_kafka.create_topic("unnamed.codes")
     apache_kafka.create_topic("unnamed.dictionaries", settings={"max.message.bytes": "100"})
-    part = SinkPart(Outbox(settings, Tally(), StopFlag()), Beats())
+    part = SinkPart(Outbox(settings, Tally(), Together(StopFlag())), Beats())
 
     with pytest.raises(DeliveryError, match=r"topics\.dictionaries: .*max\.message\.bytes"):
         part.write_batch([encode(settings, "wide", range(8), channels=8)])
