@@ -226,6 +226,11 @@ class RecoverySettings(_Section):
     delivery: Literal["at-least-once", "exactly-once"] = live(
         "at-least-once", description="what is promised about each output"
     )
+    expired: Literal["earliest", "stop"] = live(
+        "earliest",
+        description="what to do when retention has deleted the reading to go on with: "
+        "go on with the earliest one that is left, or stop",
+    )
 
 
 class MetricSettings(_Section):

@@ -16,7 +16,8 @@ Counted
 Broker away
     Nothing arrives, and nothing is raised: the client goes on asking. Health tells it by silence.
 Offset expired
-    Said as an event, then the partition is read from the earliest message that is left.
+    Said as an event; then the partition is read from the earliest message that is left, or the flow
+    stops, as ``recovery.expired`` says.
 SIGTERM
     The source ends at its next turn, which makes the engine take a last snapshot.
 """
@@ -37,16 +38,21 @@ from flows import events
 from flows.events import Tally
 from flows.groups import Groups
 from flows.items import Arrived, Expiry, GroupBlock
-from flows.kafka import SharedConsumer, StopFlag
+from flows.kafka import OffsetExpired, SharedConsumer, StopFlag
 from flows.settings import Settings
 from flows.wire import Fault, Message, Reading, Reason, Rejected, decode
 from oodl.channels import Refusal, Row
+from oodl.errors import OodlError
 from oodl.stream import Block
 
-__all__ = ["KafkaSource", "PartitionReader", "Resume", "Shared"]
+__all__ = ["ExpiredError", "KafkaSource", "PartitionReader", "Resume", "Shared"]
 
 MOST = 5000  # messages a turn: a partition with a backlog leaves the others their turns
 Resume = tuple[int | None, bytes]  # the next offset, and what is known of the groups
+
+
+class ExpiredError(OodlError, LookupError):
+    """Readings that should be gone on with are no longer there."""
 
 
 @dataclass(slots=True)
@@ -143,13 +149,15 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         ------
         StopIteration
             Once the process was asked to end.
+        ExpiredError
+            When the offset to go on from has expired, and the settings say to stop.
         """
         if self._shared.ending():
             raise StopIteration
         self._shared.meanwhile()
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
-            events.offset_expired(self._shared.tally, expired.partition, expired.offset)
+            self._expire(expired)
         items = self._emit([self._message(raw) for raw in raws]) if raws else []
         behind = self._queue.behind(self._next)
         self._beats.turn(monotonic(), partition=self._partition, taken=len(raws), behind=behind)
@@ -164,6 +172,17 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._queue.snapped(self._next)
         self._tell_lag()
         return self._next, self._groups.pack()
+
+    def _expire(self, expired: OffsetExpired) -> None:
+        """Say that the offset to go on from has expired, and stop if the settings say so."""
+        events.offset_expired(self._shared.tally, expired.partition, expired.offset)
+        if self._shared.settings.recovery.expired == "stop":
+            place = f"{self._shared.settings.topics.readings}/{expired.partition}"
+            msg = (
+                f"topics.readings: {place}: expected to go on at offset {expired.offset}, which is "
+                "deleted; set recovery.expired = 'earliest' to go on with what is left"
+            )
+            raise ExpiredError(msg)
 
     def _message(self, raw: Raw) -> Message:
         kind, stamp = raw.timestamp()

@@ -9,7 +9,7 @@ from flows.events import Tally
 from flows.items import GroupBlock
 from flows.kafka import EmbeddedBroker, SharedConsumer, StopFlag
 from flows.settings import Settings
-from flows.source import KafkaSource, PartitionReader, Shared
+from flows.source import ExpiredError, KafkaSource, PartitionReader, Shared
 from tests.checks import source as suite
 from tests.traffic import Record, machine, send
 
@@ -104,6 +104,20 @@ def test_the_position_committed_is_that_of_the_snapshot_before() -> None:
     assert committed(case, 0) == 10
     case.consumer.close()
     assert committed(case, 0) == 15
+
+
+def test_an_expired_offset_stops_the_flow_where_the_settings_say_so() -> None:
+    case = OnEmbeddedBroker()
+    recovery = case.settings.recovery.model_copy(update={"expired": "stop"})
+    case.settings = case.settings.model_copy(update={"recovery": recovery})
+    case.send(0, 3)
+    case.forget(0)
+    part = suite.opened(case, 0, (1, b""))
+
+    with pytest.raises(ExpiredError, match=r"sensors\.readings/0: .*offset 1,.*recovery\.expired"):
+        suite.take(part, 1)
+
+    assert case.expired() == 1
 
 
 def test_the_lag_of_a_partition_is_measured_with_each_snapshot() -> None:
