@@ -41,6 +41,7 @@ __all__ = [
     "name_taken",
     "oddity",
     "offset_expired",
+    "partitions_added",
     "reading_rejected",
     "readings_coded",
     "readings_received",
@@ -162,6 +163,13 @@ def readings_received(tally: Tally, count: int) -> None:
     """Messages that came out of the readings topic."""
     tally.readings_received += count
     log.debug("Readings received. count=%(count)d", {"count": count})
+
+
+def partitions_added(tally: Tally, *, topic: str, was: int, now: int) -> None:
+    """Report that a topic has more partitions than are read; the process ends to be restarted."""
+    tally.oddities["partitions_added"] += 1
+    fields = {"topic": topic, "was": was, "now": now}
+    log.warning("Partitions added, start again. topic=%(topic)s was=%(was)d now=%(now)d", fields)
 
 
 def reading_rejected(tally: Tally, *, reason: str, position: str, detail: str) -> None:

@@ -18,6 +18,8 @@ Broker away
 Offset expired
     Said as an event; then the partition is read from the earliest message that is left, or the flow
     stops, as ``recovery.expired`` says.
+Partition added
+    Said as an event, then the flow ends as on SIGTERM: the next start reads the new one as well.
 SIGTERM
     The source ends at its next turn, which makes the engine take a last snapshot.
 """
@@ -66,6 +68,8 @@ class Shared:
     stop : StopFlag
         Ends every partition once set.
     consumer : SharedConsumer
+    partitions : int
+        How many the topic has.
     meanwhile : callable
         Called at every turn, data or none: for what has to be done regularly in this process.
     owners : dict of str to int
@@ -76,6 +80,7 @@ class Shared:
     tally: Tally
     stop: StopFlag
     consumer: SharedConsumer
+    partitions: int
     meanwhile: Callable[[], None] = lambda: None
     owners: dict[str, int] = field(default_factory=dict)
     told: bool = False
@@ -84,7 +89,12 @@ class Shared:
         self.tally.beats.links.append(self.consumer.health)
 
     def ending(self) -> bool:
-        """Tell whether the process was asked to end, and say so once."""
+        """Tell whether the process was asked to end, or has to for a new partition; say so once."""
+        topic = self.settings.topics.readings
+        found = self.consumer.health.partitions.get(topic, 0)
+        if found > self.partitions and not self.stop:
+            events.partitions_added(self.tally, topic=topic, was=self.partitions, now=found)
+            self.stop.set("a new partition")
         if self.stop and not self.told:
             self.told = True
             events.stop_requested(self.tally, signal=self.stop.cause)
@@ -97,16 +107,14 @@ class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
     Parameters
     ----------
     shared : Shared
-    partitions : int
-        How many the topic has.
     """
 
-    def __init__(self, shared: Shared, partitions: int) -> None:
-        self._shared, self._partitions = shared, partitions
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
 
     def list_parts(self) -> list[str]:
         """Name the partitions, zero-padded so that they sort as numbers do."""
-        return [f"{number:05d}" for number in range(self._partitions)]
+        return [f"{number:05d}" for number in range(self._shared.partitions)]
 
     def build_part(
         self,

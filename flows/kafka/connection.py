@@ -81,12 +81,15 @@ class Health:
         When that was measured; None: never, as a producer's is not.
     lost_at : float or None
         When the client last said that no broker can be reached.
+    partitions : dict of str to int
+        How many each topic has, as far as the client has heard.
     """
 
     error: str = ""
     heard_at: float = field(default_factory=monotonic)
     measured_at: float | None = None
     lost_at: float | None = None
+    partitions: dict[str, int] = field(default_factory=dict)
 
     @property
     def silent_seconds(self) -> float:
@@ -110,6 +113,10 @@ class Health:
             broker["nodeid"]: broker["rxidle"] / 1e6
             for broker in figures["brokers"].values()
             if broker["source"] == "learned"
+        }
+        self.partitions = {
+            name: sum(int(number) >= 0 for number in topic["partitions"])
+            for name, topic in figures["topics"].items()
         }
         leaders = {
             part["leader"]

@@ -39,7 +39,8 @@ class OnEmbeddedBroker:
     def open(self) -> KafkaSource:
         kafka, topics = self.settings.kafka, self.settings.topics
         self.consumer = SharedConsumer(kafka, topic=topics.readings, group=kafka.group)
-        return KafkaSource(Shared(self.settings, self.tally, self.flag, self.consumer), PARTITIONS)
+        shared = Shared(self.settings, self.tally, self.flag, self.consumer, PARTITIONS)
+        return KafkaSource(shared)
 
     def forget(self, partition: int) -> None:
         self.send_records(partition, [Record(b"large", MEBIBYTE)] * 8)
@@ -118,6 +119,20 @@ def test_an_expired_offset_stops_the_flow_where_the_settings_say_so() -> None:
         suite.take(part, 1)
 
     assert case.expired() == 1
+
+
+def test_a_new_partition_is_said_and_ends_every_partition() -> None:
+    case = OnEmbeddedBroker()
+    part = suite.opened(case, 0)
+    case.consumer.health.partitions = {"sensors.readings": PARTITIONS}
+    part.next_batch()
+
+    case.consumer.health.partitions = {"sensors.readings": PARTITIONS + 2}
+
+    with pytest.raises(StopIteration):
+        part.next_batch()
+    assert case.tally.oddities["partitions_added"] == 1
+    assert case.flag.cause == "a new partition"
 
 
 def test_the_lag_of_a_partition_is_measured_with_each_snapshot() -> None:

@@ -168,16 +168,22 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
     events.delivery_failed(tally, topic="codes", detail="timed out")
     events.name_taken(tally, detail="oodl")
     events.offset_expired(tally, 3, 17)
+    events.partitions_added(tally, topic="in", was=6, now=8)
     events.stop_requested(tally, signal="SIGTERM")
     events.metrics_port_moved(tally, wanted=9464, bound=4001)
     # then it is counted
     assert (tally.readings_received, tally.codes_sent, tally.dead_letters_sent) == (5, 4, 1)
     assert tally.versions_published == {"a": 1}
     assert (tally.snapshot.counts.sum(), tally.snapshot.sum, tally.epoch) == (1, 0.02, 2.0)
-    assert tally.oddities == dict.fromkeys(
-        ("delivery_failed", "name_taken", "offset_expired", "stop_requested", "metrics_port_moved"),
-        1,
+    kinds = (
+        "delivery_failed",
+        "name_taken",
+        "offset_expired",
+        "partitions_added",
+        "stop_requested",
+        "metrics_port_moved",
     )
+    assert tally.oddities == dict.fromkeys(kinds, 1)
     # and each has a line; normal work none above debug
     assert [(line["level"], line["message"]) for line in lines(written)] == [
         ("debug", "Readings received. count=5"),
@@ -189,6 +195,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
         ("error", "Delivery failed, stopping. topic=codes detail='timed out'"),
         ("error", "Name taken by another process, stopping. detail='oodl'"),
         ("error", "Offset expired. partition=3 offset=17"),
+        ("warning", "Partitions added, start again. topic=in was=6 now=8"),
         ("info", "Stop requested. signal=SIGTERM"),
         ("warning", "Metrics port moved. wanted=9464 bound=4001"),
     ]

@@ -79,7 +79,7 @@ def reader(
 ) -> PartitionReader:
     """One partition without a broker."""
     consumer = SimpleNamespace(health=Health(), open=lambda _part, _offset: Queue(batches))
-    shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer))
+    shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
     offset, packed = state or (None, b"")
     return PartitionReader(shared, 0, offset, Groups(settings, packed))
 
