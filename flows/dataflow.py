@@ -181,7 +181,7 @@ def _hold_folder(settings: Settings, cluster: Cluster, undo: ExitStack) -> Manif
         epoch_seconds=settings.recovery.epoch_seconds,
     )
     agreed = manifest.check_or_create(folder, expected)
-    if not any(folder.glob("part-*.sqlite3")):
+    if not manifest.check_snapshots(folder):
         init_db_dir(folder, RECOVERY_PARTS)  # type: ignore[no-untyped-call]
         for snapshots in folder.glob("part-*.sqlite3"):  # what SQLite puts beside has their mode
             private.withhold(snapshots)

@@ -6,6 +6,8 @@ ends in a panic, or codes come twice. A folder names its pipeline, and one proce
 
 import fcntl
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
@@ -14,11 +16,13 @@ import msgspec
 from flows import private
 from oodl.errors import OodlError
 
-__all__ = ["Manifest", "ManifestError", "check_or_create", "lock", "write"]
+__all__ = ["Manifest", "ManifestError", "check_or_create", "check_snapshots", "lock", "write"]
 
 FILE, LOCK = "manifest.json", "lock"
 SNAPSHOTS = "*.sqlite3"  # bytewax's own files
 REMEDY = "undo the change, or name a new folder as recovery.folder"
+UNWRITABLE = "give this user the right to write there, or name another recovery.folder"
+DAMAGED = "delete the folder: the flow goes on from what its consumer group has committed"
 
 
 class ManifestError(OodlError, RuntimeError):
@@ -81,6 +85,25 @@ def check_or_create(folder: Path, expected: Manifest) -> Manifest:
     return current
 
 
+def check_snapshots(folder: Path) -> bool:
+    """Tell whether there are snapshots, which can be read and written.
+
+    Raises
+    ------
+    ManifestError
+        If they are damaged, or not ours to write.
+    """
+    files = sorted(folder.glob(SNAPSHOTS))
+    for path in files:
+        if not os.access(path, os.W_OK):
+            msg = f"{path}: expected a file to write to, got one that is read-only; {UNWRITABLE}"
+            raise ManifestError(msg)
+        if problem := _damage(path):
+            msg = f"{path}: expected snapshots, got {problem}; {DAMAGED}"
+            raise ManifestError(msg)
+    return bool(files)
+
+
 def write(folder: Path, manifest: Manifest) -> None:
     """Write a folder's manifest; a crash leaves the old one or the new one."""
     private.make_folder(folder)
@@ -100,11 +123,17 @@ def lock(folder: Path) -> TextIO:
     ExposedError
         If anyone else could write in it.
     ManifestError
-        If another process holds it.
+        If another process holds it, or it cannot be written to.
     """
-    private.make_folder(folder)
-    private.check(folder)
-    file = open(folder / LOCK, "a+", encoding="ascii", opener=private.opener)  # noqa: SIM115
+    try:
+        private.make_folder(folder)
+        private.check(folder)
+        file = open(folder / LOCK, "a+", encoding="ascii", opener=private.opener)  # noqa: SIM115
+    except private.ExposedError:
+        raise
+    except OSError as problem:
+        msg = f"{folder}: expected a folder to write to, got: {problem.strerror}; {UNWRITABLE}"
+        raise ManifestError(msg) from problem
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as taken:
@@ -120,6 +149,18 @@ def lock(folder: Path) -> TextIO:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with a database, "" when nothing is."""
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                return "an empty database"
+            [found] = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as problem:
+        return str(problem)
+    return "" if found == "ok" else str(found)
 
 
 def _read(folder: Path) -> Manifest | None:

@@ -1,4 +1,5 @@
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from flows.manifest import Manifest, ManifestError, check_or_create, lock, write
+from flows.manifest import (
+    Manifest,
+    ManifestError,
+    check_or_create,
+    check_snapshots,
+    lock,
+    write,
+)
 
 HERE = Manifest(
     cluster="kTiz4",
@@ -117,3 +125,32 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     with lock(tmp_path) as held:
         held.seek(0)
         assert held.read() == f"{os.getpid()}\n"
+
+
+def snapshots(folder: Path) -> Path:
+    path = folder / "part-0.sqlite3"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE snaps (content BLOB)")
+        database.executemany("INSERT INTO snaps VALUES (?)", [(bytes(4000),)] * 100)
+    database.close()
+    return path
+
+
+def test_snapshots_that_can_be_read_are_fine_and_none_are_too(tmp_path: Path) -> None:
+    assert not check_snapshots(tmp_path)
+    snapshots(tmp_path)
+    assert check_snapshots(tmp_path)
+
+
+@pytest.mark.parametrize("left", [0, 5000, 200_000])
+def test_snapshots_that_were_cut_off_are_refused_with_the_remedy(tmp_path: Path, left: int) -> None:
+    path = snapshots(tmp_path)
+    os.truncate(path, left)
+    with pytest.raises(ManifestError, match=r"part-0.sqlite3: expected snapshots, got .*; delete"):
+        check_snapshots(tmp_path)
+
+
+def test_a_folder_that_is_none_cannot_be_held(tmp_path: Path) -> None:
+    (tmp_path / "recovery").touch()
+    with pytest.raises(ManifestError, match=r"expected a folder to write to, .*right to write"):
+        lock(tmp_path / "recovery")
