@@ -225,6 +225,15 @@ class GroupCoder:
         """Return the state of a group of which nothing was seen."""
         return GroupState()
 
+    def go_on(self, version: Version) -> GroupState:
+        """Return the state of a group of which only the published version is left.
+
+        Its readings are coded and judged by that one; what else was learned is learned anew.
+        """
+        n = len(version.dictionary)
+        learner = self.learner.start(n, initial=version.dictionary)
+        return GroupState(learned=Learned(version, learner, Scaling.start(n), Recent.start(n)))
+
     def step(self, state: GroupState, block: Block) -> tuple[GroupState, list[Output]]:
         """Code a block and learn from it; `state` stays as it was.
 

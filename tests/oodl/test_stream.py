@@ -285,3 +285,20 @@ def test_one_and_two_channels_work(n: int) -> None:
     assert sum(map(len, codes_of(outputs))) == 500
     assert state.version is not None
     assert state.version.number >= 1
+
+
+def test_a_group_of_which_only_the_version_is_left_goes_on_with_it_and_learns_anew() -> None:
+    before, _ = run(GroupCoder(), planted(2000))
+    version = before.version
+    assert version is not None
+    assert version.number > 1
+
+    state = GroupCoder().go_on(version)
+    state, outputs = GroupCoder().step(state, block(planted(50, seed=1), 2000))
+    _, later = GroupCoder().step(state, block(planted(3000, seed=2) * 3, 2050))
+
+    assert {row.version.id for row in rows_of(outputs)} == {version.id}
+    assert not versions_of(outputs)
+    assert kinds_of(later)[0] == "surprised"
+    numbers = [published.version.number for published in versions_of(later)]
+    assert numbers == list(range(version.number + 1, version.number + 1 + len(numbers)))
