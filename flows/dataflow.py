@@ -26,6 +26,7 @@ from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
 from flows.kafka import Cluster, SharedConsumer, StopFlag, Together, describe
 from flows.manifest import Manifest
+from flows.memory import Memory
 from flows.outbox import Delivery, Outbox
 from flows.settings import Settings, load
 from flows.sink import KafkaSink
@@ -139,9 +140,10 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
         consumer = SharedConsumer(settings.kafka, topic=topic, group=group)
         delivery = _delivery(settings, tally, stop, agreed)
         undo.callback(delivery.close)
-        shared = Shared(settings, tally, stop, consumer, partitions, delivery.hear)
+        memory = Memory(settings, tally, dict(cluster.partitions))
+        shared = Shared(settings, tally, stop, consumer, partitions, memory.offset, delivery.hear)
         sink = KafkaSink(delivery, agreed.sink_parts, tally.beats)
-        flow = _connect(KafkaSource(shared), Steps(settings, tally), sink)
+        flow = _connect(KafkaSource(shared), Steps(settings, tally, memory.take), sink)
         stop.defer()
         held = undo.pop_all()
     return Pipeline(flow, consumer, settings.recovery.folder, timedelta(seconds=epoch), held)

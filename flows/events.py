@@ -48,6 +48,7 @@ __all__ = [
     "snapshot_taken",
     "stop_requested",
     "version_published",
+    "warm_started",
 ]
 
 log = logging.getLogger("flows")
@@ -219,6 +220,13 @@ def version_published(tally: Tally, *, group: str, version: Version, offset: int
     fields = {"group": group, "version": version.number, "id": version.id, "offset": offset}
     text = "Version published. group=%(group)r version=%(version)d id=%(id)s offset=%(offset)d"
     log.debug(text, fields)
+
+
+def warm_started(tally: Tally, *, groups: int) -> None:
+    """Report that there were no snapshots, and what the flow goes on from instead."""
+    tally.oddities["warm_start"] += 1
+    text = "Snapshots missing, going on from committed offsets and dictionaries. groups=%(groups)d"
+    log.warning(text, {"groups": groups})
 
 
 def group_stepped(tally: Tally, *, group: str, state: GroupState) -> None:

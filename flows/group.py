@@ -5,7 +5,7 @@ under. Where that has changed the group starts anew, which is an event. A group 
 is forgotten, state and all; when it comes again it begins as any new one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,7 +18,7 @@ from flows.kafka import Output
 from flows.settings import Settings
 from flows.state import pack, unpack
 from flows.wire import encode_codes
-from oodl.coding import Codes
+from oodl.coding import Codes, Version
 from oodl.stream import GroupCoder, GroupState, Noticed, Published
 from oodl.stream import Output as StepOutput
 
@@ -33,10 +33,13 @@ class Steps:
     ----------
     settings : Settings
     tally : Tally
+    remembered : callable
+        Returns the last dictionary of a group that has no snapshot, if it is to go on with it.
     """
 
     settings: Settings
     tally: Tally
+    remembered: Callable[[str], Version | None] = lambda _: None
 
     def __call__(
         self, resume: bytes | None
@@ -99,7 +102,8 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
         self._group, self._coder = group, self._steps.coder(group)
         if self._packed is None:
             events.group_begun(self._steps.tally, group=group)
-            return self._coder.start()
+            version = self._steps.remembered(group)
+            return self._coder.start() if version is None else self._coder.go_on(version)
         state, learned_under = unpack(self._packed)
         if learned_under == self._steps.settings.fingerprint(group):
             return state

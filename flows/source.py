@@ -2,7 +2,8 @@
 
 Guarantee
     Each message of a partition comes out once a run, as a row of a block or as a `Rejected`; after
-    a restart reading goes on behind the last message of the last complete snapshot.
+    a restart reading goes on behind the last message of the last complete snapshot; where there is
+    none, behind what the consumer group has committed, else at the earliest message.
 Ordering
     Rows of a group stand in the order of the partition. Blocks of different groups, and what is
     rejected, have no order among each other.
@@ -70,6 +71,8 @@ class Shared:
     consumer : SharedConsumer
     partitions : int
         How many the topic has.
+    begin : callable
+        Where to begin in a partition without a snapshot; None: at its beginning.
     meanwhile : callable
         Called at every turn, data or none: for what has to be done regularly in this process.
     owners : dict of str to int
@@ -81,6 +84,7 @@ class Shared:
     stop: StopFlag
     consumer: SharedConsumer
     partitions: int
+    begin: Callable[[int], int | None] = lambda _: None
     meanwhile: Callable[[], None] = lambda: None
     owners: dict[str, int] = field(default_factory=dict)
     told: bool = False
@@ -122,8 +126,8 @@ class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
         for_part: str,
         resume_state: Resume | None,
     ) -> "PartitionReader":
-        """Open a partition, where the snapshot ends or at its earliest message."""
-        offset, packed = resume_state or (None, b"")
+        """Open a partition where its snapshot ends; without one, where the group has committed."""
+        offset, packed = resume_state or (self._shared.begin(int(for_part)), b"")
         groups = Groups(self._shared.settings, packed)
         return PartitionReader(self._shared, int(for_part), offset, groups)
 

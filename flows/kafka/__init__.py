@@ -13,6 +13,7 @@ from flows.kafka.producer import ConfirmedProducer
 from flows.kafka.stopping import StopFlag
 from flows.kafka.transaction import Transactional
 from flows.kafka.transactional import TransactionalProducer
+from flows.kafka.whole import committed, whole_topic
 
 __all__ = [
     "BrokerError",
@@ -35,5 +36,7 @@ __all__ = [
     "Transactional",
     "TransactionalProducer",
     "client_options",
+    "committed",
     "describe",
+    "whole_topic",
 ]

@@ -56,6 +56,20 @@ def test_a_group_starts_anew_when_what_it_learned_under_has_changed() -> None:
     assert tally.oddities["group_restarted"] == 1
 
 
+def test_a_group_without_a_snapshot_goes_on_with_the_dictionary_that_is_remembered() -> None:
+    [*_, encoded], _ = logic().on_batch([block("press-0", range(300))])
+    version = encoded.published[-1].version
+    remembered = {"press-0": version}.get
+
+    known = Steps(Settings(), Tally(), remembered)(None)
+    got, _ = known.on_batch([block("press-0", range(300, 310))])
+    other = Steps(Settings(), Tally(), remembered)(None)
+    new, _ = other.on_batch([block("press-1", range(300, 310))])
+
+    assert {code.id for code in codes(got)} == {version.id}
+    assert {code.version for code in codes(new)} == {0}
+
+
 def test_a_setting_that_acts_at_once_keeps_what_was_learned() -> None:
     tally = Tally()
     before = logic()
