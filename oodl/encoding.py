@@ -150,7 +150,6 @@ class Encoder:
         self, Y: Floats, offsets: Ints, times: Floats
     ) -> tuple[list[Codes], npt.NDArray[np.floating]]:
         """Code rows, and return them in deviations, NaN where missing; version 0: as they came."""
-        Y = np.asarray(Y, np.float64)  # where integers or float32 came
         if self.version.number == 0:
             present = np.isfinite(Y)
             return [_exact(self.version, Y, present, _missing(present), offsets, times)], Y
@@ -158,17 +157,12 @@ class Encoder:
             return found
         return self._many(Y, offsets, times)
 
-    def _fits(self, U: Floats) -> bool:
-        """Whether no value is missing, or so large that the sums would overflow."""
-        largest, smallest = U.item(U.argmax()), U.item(U.argmin())
-        return -self._fitting < smallest and largest < self._fitting  # both false for NaN
-
     def _one(
         self, Y: Floats, offsets: Ints, times: Floats
     ) -> tuple[list[Codes], npt.NDArray[np.floating]] | None:
         """Code one row with all its values; None where these are missing or too large for it."""
         u = Y[0] - self._mean
-        if not self._fits(u):
+        if not _within(u, self._fitting):
             return None
         row = (u * self._inverse).astype(np.float32)
         z = row.dot(self._dictionary)
@@ -179,7 +173,7 @@ class Encoder:
         energy = sums[-1]
         if not energy <= self._resolved:
             return None
-        atoms, steps, left = self._cut(z, order, squares.data, sums)
+        atoms, steps, left = self._cut(z, order, squares, sums)
         n, usual = self._size, self.version.usual
         told = sums[~usual] if usual < n else 0.0
         error = round(sqrt(left / n) * ERRORS) / ERRORS
@@ -192,12 +186,12 @@ class Encoder:
         return [codes], row[None]
 
     def _cut(
-        self, z: Array, order: Ints, squares: Sequence[float], sums: Sequence[float]
+        self, z: Array, order: Ints, squares: Array, sums: Sequence[float]
     ) -> tuple[Ints, Array, float]:
         """Atoms and steps that one row keeps, the largest first, and the square they leave."""
         n, most, step = self._size, self._most, self._multiples
-        root = max(self._root - SLIP * sqrt(sums[-1]), 0.0)
-        room = root * root
+        root = self._root - SLIP * sqrt(sums[-1])
+        room = root * root if root > 0 else 0.0
         kept = min(n - bisect_right(sums, room), most)
         while True:  # once, but where rounding leaves too much: then one atom more, seldom two
             atoms = order[:~kept:-1]
@@ -210,14 +204,15 @@ class Encoder:
             kept += 1
         if kept and steps.item(-1) == 0:
             kept = int(np.count_nonzero(steps))
-        return atoms[:kept], steps[:kept], left
+            atoms, steps = atoms[:kept], steps[:kept]
+        return atoms, steps, left
 
     def _many(
         self, Y: Floats, offsets: Ints, times: Floats
     ) -> tuple[list[Codes], npt.NDArray[np.floating]]:
         """Code rows together."""
         U = Y - self._mean
-        if len(Y) and self._fits(U):
+        if len(Y) and _within(U, self._fitting):
             rows = (U * self._inverse).astype(np.float32)
             energies = np.vecdot(rows, rows)
             if energies.max() <= self._resolved:
@@ -483,6 +478,11 @@ def _starts(rows: Array | Ints) -> Ints:
     return np.arange(0, rows.size, rows.shape[1])[:, None]
 
 
+def _within(U: Floats, limit: float) -> bool:
+    """Whether none is missing or beyond a limit; unlike a sum of squares this cannot overflow."""
+    return -limit < U.item(U.argmin()) and U.item(U.argmax()) < limit  # both false for NaN
+
+
 def _left(target: Floats, terms: Floats) -> Floats:
     """Mean square of what the first 0..N terms leave of the target; 0 when it is empty."""
     remainders = np.column_stack([target, target[:, None] - np.cumsum(terms, axis=1)])
@@ -501,8 +501,8 @@ def _exact(
     """The present values as they came: version 0."""
     nothing = np.zeros(len(Y))
     return Codes(
-        version, offsets, times, np.cumsum(present.sum(axis=1)), np.nonzero(present)[1], Y[present],
-        missing, nothing, np.full(len(Y), np.nan), nothing,
+        version, offsets, times, np.cumsum(present.sum(axis=1)), np.nonzero(present)[1],
+        Y[present].astype(np.float64), missing, nothing, np.full(len(Y), np.nan), nothing,
     )  # fmt: skip
 
 

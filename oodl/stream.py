@@ -35,6 +35,7 @@ FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is publ
 SECOND = 4  # times as many: then version 2, if it has not come before
 LASTING = 1024  # readings that a surprise lasts at least before it is how the group behaves
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
+LATE, LATE_SHARE = 128, 64  # rows of a late chunk; a 64th of all before, as the learner's is
 PIECES = 64  # arrays of waiting rows at most, so that adding one and packing them stay cheap
 STEEPEST = 1e30  # what a scale may have changed by, for float32
 
@@ -122,13 +123,21 @@ class Learned:
 
     @cached_property
     def chunk(self) -> int:
-        """Rows of the chunk that fills."""
-        return chunk_size(len(self.version.dictionary), self.frames)
+        """Rows of the chunk that fills.
+
+        As many as the learner steps by, but late 128 at least: of fewer channels a chunk is calls,
+        not arithmetic. The learner cuts them itself where shorter steps serve it better.
+        """
+        n, frames = len(self.version.dictionary), self.frames
+        return max(chunk_size(n, frames), min(frames // LATE_SHARE, LATE))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class GroupState:
     """Everything a group carries from block to block; no history.
+
+    Never written into, yet not frozen: one is made for every reading, and would take four times as
+    long to make.
 
     Parameters
     ----------
