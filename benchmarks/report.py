@@ -141,6 +141,20 @@ def cost() -> str:
     )
 
 
+def group_step() -> str:
+    """CPU of a reading by rows a block."""
+    shown = ("us", "projections", "at_rest", "coding", "decodes")
+    return table(
+        ("N", "rows a block", "us a reading", "projections", "without learning", "coding alone",
+         "decodes"),
+        (
+            (n, size, *(number(found[name]) for name in shown))
+            for n, sizes in load("group_step")["channels"].items()
+            for size, found in sizes.items()
+        ),
+    )  # fmt: skip
+
+
 def gaps() -> str:
     """Atoms and hidden values, filled and with zeros."""
     pairs: dict[tuple[str, float], dict[str, Record]] = {}
@@ -236,19 +250,23 @@ def real() -> str:
     )
 
 
-RECORDS = ("recovery", "experiments", "cost", "gaps", "drift", "steps", "real")
+RECORDS = ("recovery", "experiments", "cost", "group_step", "gaps", "drift", "steps", "real")
 TABLES: dict[str, Callable[[], str]] = (
     {
         "recovery": recovery,
         "experiments": experiments,
         "cost": cost,
+        "group_step": group_step,
         "gaps": gaps,
         "drift": drift,
         "steps": steps,
         "real": real,
     }
     | {f"{name}-source": source(name) for name in RECORDS}
-    | {f"{name}-bars": bars(name) for name in ("recovery", "cost", "gaps", "drift", "real")}
+    | {
+        f"{name}-bars": bars(name)
+        for name in ("recovery", "cost", "group_step", "gaps", "drift", "real")
+    }
 )
 
 
