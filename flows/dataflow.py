@@ -141,7 +141,16 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
         delivery = _delivery(settings, tally, stop, agreed)
         undo.callback(delivery.close)
         memory = Memory(settings, tally, dict(cluster.partitions))
-        shared = Shared(settings, tally, stop, consumer, partitions, memory.offset, delivery.hear)
+        shared = Shared(
+            settings,
+            tally,
+            stop,
+            consumer,
+            partitions,
+            begin=memory.offset,
+            channels=memory.channels,
+            meanwhile=delivery.hear,
+        )
         sink = KafkaSink(delivery, agreed.sink_parts, tally.beats)
         flow = _connect(KafkaSource(shared), Steps(settings, tally, memory.take), sink)
         stop.defer()

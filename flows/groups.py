@@ -5,6 +5,7 @@ the same. What is known goes into the source's snapshot; only what has changed i
 """
 
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -44,6 +45,8 @@ class Groups:
     settings : Settings
     packed : bytes
         What `pack` returned, or b"" at first.
+    remembered : callable
+        Returns the channels of a group that is not packed, () where they are not known.
 
     Raises
     ------
@@ -59,8 +62,13 @@ class Groups:
     'groups-full'
     """
 
-    def __init__(self, settings: Settings, packed: bytes = b"") -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        packed: bytes = b"",
+        remembered: Callable[[str], tuple[str, ...]] = lambda _: (),
+    ) -> None:
+        self._settings, self._remembered = settings, remembered
         self._most = settings.groups.max
         self._packed = packed
         self._pages, self._places, self._seen, self._moment = _unpack(packed)
@@ -120,7 +128,7 @@ class Groups:
         if isinstance(row, Row) and (told := self._unsendable(group, row.channels)):
             row = Refusal("length", told)
         if group not in self._places:
-            if isinstance(row, Refusal):
+            if isinstance(row, Refusal) and not self._remembered(group):
                 del self._plans[group]
                 return row
             self._enter(group, plan)
@@ -163,6 +171,7 @@ class Groups:
         place = self._places.get(group)
         if place is None:
             plan = ChannelPlan(own.names, own.grow, own.max_frame)
+            plan.suppose(self._remembered(group))
         else:
             _, *known = _read(self._pages[place])
             plan = ChannelPlan.restore(

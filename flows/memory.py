@@ -46,6 +46,11 @@ class Memory:
             self._recall()
         return found
 
+    def channels(self, group: str) -> tuple[str, ...]:
+        """Return the channels of a group's last dictionary, until it is taken; () without one."""
+        found = self._last.get(group)
+        return () if found is None else tuple(found[1].channels)
+
     def take(self, group: str) -> Version | None:
         """Return the last dictionary of a group, if there is one that fits; only once."""
         found = self._last.pop(group, None)

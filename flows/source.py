@@ -73,6 +73,8 @@ class Shared:
         How many the topic has.
     begin : callable
         Where to begin in a partition without a snapshot; None: at its beginning.
+    channels : callable
+        The channels of a group without a snapshot, () where they are not known.
     meanwhile : callable
         Called at every turn, data or none: for what has to be done regularly in this process.
     owners : dict of str to int
@@ -85,6 +87,7 @@ class Shared:
     consumer: SharedConsumer
     partitions: int
     begin: Callable[[int], int | None] = lambda _: None
+    channels: Callable[[str], tuple[str, ...]] = lambda _: ()
     meanwhile: Callable[[], None] = lambda: None
     owners: dict[str, int] = field(default_factory=dict)
     told: bool = False
@@ -128,7 +131,7 @@ class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
     ) -> "PartitionReader":
         """Open a partition where its snapshot ends; without one, where the group has committed."""
         offset, packed = resume_state or (self._shared.begin(int(for_part)), b"")
-        groups = Groups(self._shared.settings, packed)
+        groups = Groups(self._shared.settings, packed, self._shared.channels)
         return PartitionReader(self._shared, int(for_part), offset, groups)
 
 

@@ -103,6 +103,19 @@ class ChannelPlan:
             return Row(self.settled, packed, settled=True)
         return self._admit_list(values)
 
+    def suppose(self, channels: tuple[str, ...]) -> None:
+        """Settle on what were the group's channels before, where nothing else is settled.
+
+        Examples
+        --------
+        >>> plan = ChannelPlan()
+        >>> plan.suppose(("flow", "speed"))
+        >>> plan.admit({"speed": 2.5}).channels
+        ('flow', 'speed')
+        """
+        if channels and not self.settled and len(channels) <= self.max_frame:
+            self._settle(channels, listed=channels == tuple(map(str, range(len(channels)))))
+
     def snapshot(self) -> tuple[object, ...]:
         """Everything decided so far, as plain values."""
         return (self.settled, self.listed, self.candidate, self.agreeing, self.undecided,

@@ -49,6 +49,8 @@ def test_a_group_goes_on_with_its_last_dictionary_once(settings: Settings) -> No
     memory.offset(0)
 
     assert first.version.number == 0
+    assert memory.channels("press-0") == last.version.channels
+    assert memory.channels("press-2") == ()
     assert identity(memory.take("press-0")) == last.version.id
     assert identity(memory.take("press-1")) == other[-1].version.id
     assert memory.take("press-2") is None  # version 0 has learned nothing

@@ -108,6 +108,18 @@ def test_what_is_known_of_the_channels_outlives_a_snapshot() -> None:
     assert (row.channels, row.settled) == (("flow", "speed"), True)
 
 
+def test_a_group_of_which_only_the_channels_are_remembered_goes_on_with_them() -> None:
+    known = {"press-0": ("flow", "speed"), "press-1": ("0", "1")}
+    groups = Groups(Settings(), remembered=lambda group: known.get(group, ()))
+
+    named = groups.admit(Reading("press-0", 0.0, {"speed": 2.0}))
+    other = [groups.admit(reading("press-1", float(row), 1.0, 2.0, 3.0)) for row in range(100)]
+
+    assert isinstance(named, Row)
+    assert (named.channels, named.settled) == (("flow", "speed"), True)
+    assert [isinstance(row, Refusal) for row in other] == [True] * 99 + [False]
+
+
 def test_channels_are_packed_anew_only_when_some_have_changed() -> None:
     groups = Groups(Settings())
     for row in range(25):
