@@ -87,6 +87,13 @@ test: $(READY) ## all tests; those on Apache Kafka need Java 17 and Maven
 fuzz: $(READY) ## bad input by the million (EXAMPLES=1000000)
 	OODL_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) -q -o timeout=0 tests/flows/test_fuzz.py
 
+FAULTS ?= build/faults.json
+
+.PHONY: fault
+fault: $(READY) ## what the pipeline outlives: faults done to it on Apache Kafka, a quarter of an hour
+	@mkdir -p $(dir $(FAULTS))
+	FAULTS_RECORD=$(FAULTS) $(PYTEST) -q -m fault tests/fault
+
 .PHONY: broker
 broker: $(JARS) ## start Apache Kafka on 127.0.0.1:9092 (PORT=...), Ctrl-C ends it
 	@$(BROKER)/start --port $(PORT) || (($$? == 130)) # Ctrl-C is how it ends

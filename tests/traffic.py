@@ -14,18 +14,22 @@ from flows.wire import CodeMessage, DictionaryMessage, decode_codes, decode_dict
 from oodl.coding import Version
 
 __all__ = [
+    "CUT",
     "Position",
     "Record",
     "codes_by_position",
     "machine",
     "position_of_letter",
+    "producer_to",
     "read",
     "rebuilt",
+    "same",
     "send",
     "versions",
 ]
 
 SECONDS = 30.0
+CUT = 1e-3  # share of repeats that may differ, by a coefficient at the cut or at a rounding edge
 Position = tuple[int, int]  # partition and offset
 
 
@@ -43,7 +47,9 @@ class Record(NamedTuple):
         return self.partition, self.offset
 
 
-def send(bootstrap: str, topic: str, records: Iterable[Record]) -> list[Record]:
+def send(
+    bootstrap: str, topic: str, records: Iterable[Record], producer: Producer | None = None
+) -> list[Record]:
     """Send records to their partition, or where their key leads; return them as confirmed."""
     sent: list[Record] = []
 
@@ -54,9 +60,7 @@ def send(bootstrap: str, topic: str, records: Iterable[Record]) -> list[Record]:
         assert offset is not None
         sent.append(record._replace(partition=partition, offset=offset))
 
-    producer = Producer(
-        {"bootstrap.servers": bootstrap, "partitioner": "consistent", "message.max.bytes": 8 << 20}
-    )
+    producer = producer or producer_to(bootstrap)
     for record in records:
         producer.produce(
             topic,
@@ -69,6 +73,18 @@ def send(bootstrap: str, topic: str, records: Iterable[Record]) -> list[Record]:
         producer.poll(0)
     assert producer.flush(SECONDS) == 0
     return sent
+
+
+def producer_to(bootstrap: str, **options: str | int | bool) -> Producer:
+    """Return a producer that routes by key as the pipeline does."""
+    return Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "consistent",
+            "message.max.bytes": 8 << 20,
+            **options,
+        }
+    )
 
 
 def read(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Record]:
@@ -146,6 +162,13 @@ def rebuilt(code: CodeMessage, known: dict[tuple[str, str], Version]) -> npt.NDA
     """Rebuild a reading with the version that its code names."""
     version = known[code.group, code.id]
     return version.decode(code.atoms, code.values, code.missing)
+
+
+def same(one: CodeMessage, other: CodeMessage) -> bool:
+    """Tell whether two codes of a reading are the same one, but for rounding."""
+    return (one.ts, one.version, one.atoms) == (other.ts, other.version, other.atoms) and bool(
+        np.allclose(one.values, other.values, atol=1e-5)
+    )
 
 
 def position_of_letter(letter: Record) -> Position:

@@ -1,4 +1,4 @@
-"""A real broker for the tests of this folder, one for all of them."""
+"""Real brokers for the tests of this folder, one for most of them."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -26,6 +26,15 @@ def apache_kafka(
 ) -> Iterator[ApacheKafka]:
     """A broker that runs; a test that stops it starts it again."""
     with kafka_class(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def troubled_kafka(
+    kafka_class: type[ApacheKafka], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApacheKafka]:
+    """Another broker, for what is done to it while others need theirs."""
+    with kafka_class(tmp_path_factory.mktemp("troubled")) as broker:
         yield broker
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,34 +12,23 @@ import pytest
 from flows.wire import CodeMessage
 from oodl.coding import Version
 from tests.brokers import ApacheKafka
+from tests.fault.readings import GROUPS, LARGE, POISON, ROWS, readings
 from tests.fault.workers import Worker, create_topics, free_port, wait_until, write_settings
 from tests.traffic import (
+    CUT,
     Position,
     Record,
     codes_by_position,
-    machine,
     position_of_letter,
     read,
     rebuilt,
+    same,
     send,
     versions,
 )
 
-GROUPS = [f"press-{number}" for number in range(20)]
-ROWS, CHANNELS = 1000, 8
 RATE = 4000  # readings a second: a flow at work, not a backlog
 TOLERANCE = 0.1
-CUT = 1e-3  # share of repeats that may differ, by a coefficient at the cut or at a rounding edge
-LARGE = b'{"values": [' + b"1," * 1_000_000 + b"1]}"
-POISON = {  # what is sent in the place of a reading, and the reason it is refused for
-    b'{"ts": 1, "values": [1.5, 2': "json",
-    b'{"ts": 1, "values": [1, 2, 3]}': "length",
-    b"": "schema",
-    LARGE: "size",
-    b'{"ts": 1, "values": "many"}': "schema",
-    b'{"ts": 1, "values": {"\xff": 1}}': "encoding",
-}
-SETTLED = 30 * len(GROUPS)
 EARLY, FAR = 0.0, 4_070_908_800.0  # 1970 and 2099
 
 
@@ -99,7 +87,7 @@ def story(
             "metrics": {"port": port},
         },
     )
-    records = with_strange_times(with_poison(machine(GROUPS, ROWS, channels=CHANNELS)))
+    records = with_strange_times(readings())
     parts = [records[:7000], records[7000:14000], records[14000:]]
     sent: list[Record] = []
 
@@ -232,26 +220,6 @@ def test_the_last_line_of_a_process_that_ends_by_itself_holds_its_tallies(story:
     assert story.last_words["received"] == sum(story.added)
 
 
-def with_poison(records: list[Record]) -> list[Record]:
-    """Put poison in the place of one in a hundred, once the groups' channels are settled."""
-    kinds, changed = poison(), list(records)
-    for turn in range(len(records) // 100):
-        number = SETTLED + 97 * turn  # 97 and the number of groups have no divisor in common
-        changed[number] = changed[number]._replace(value=next(kinds))
-    return changed
-
-
-def poison() -> Iterator[bytes]:
-    """One kind after the other; what is large only now and then."""
-    small = [value for value in POISON if value is not LARGE]
-    turn = 0
-    while True:
-        yield from small
-        turn += 1
-        if turn % 10 == 0:
-            yield LARGE
-
-
 def with_strange_times(records: list[Record]) -> list[Record]:
     """Give four readings of the last part a time that no clock should follow."""
     strange = {len(records) - 2_003: EARLY, len(records) - 2_002: FAR,
@@ -262,12 +230,6 @@ def with_strange_times(records: list[Record]) -> list[Record]:
         value = json.dumps(body | {"ts": time_stamp}).encode()
         changed[number] = changed[number]._replace(value=value)
     return changed
-
-
-def same(one: CodeMessage, other: CodeMessage) -> bool:
-    return (one.ts, one.version, one.atoms) == (other.ts, other.version, other.atoms) and bool(
-        np.allclose(one.values, other.values, atol=1e-5)
-    )
 
 
 def confirmed(exported: dict[tuple[str, str], float]) -> float:

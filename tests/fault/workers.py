@@ -1,5 +1,6 @@
 """``oodl run`` as a process of its own, to be ended in every way there is."""
 
+import ctypes
 import json
 import signal
 import socket
@@ -28,8 +29,18 @@ SIGTERM_CAUGHT = 1 << (signal.SIGTERM - 1)
 class Worker:
     """A process that runs the flow; killed when the test is over and it still runs.
 
-    Its log goes to a file: what it says is read after its end. `program` is what Python runs with
-    the settings' path as its last argument.
+    Its log goes to a file: what it says is read after its end.
+
+    Parameters
+    ----------
+    settings : Path
+    port : int
+        Where it shows its metrics.
+    program : sequence of str
+        What Python runs, with the settings' path as its last argument.
+    log_file : Path, optional
+    ordinary : bool
+        Whether files are closed to it that are closed to their owner, also where that is root.
     """
 
     def __init__(
@@ -37,12 +48,17 @@ class Worker:
         settings: Path,
         port: int = 0,
         program: Sequence[str] = ("-m", "flows", "run", "--settings"),
+        *,
+        log_file: Path | None = None,
+        ordinary: bool = False,
     ) -> None:
-        self.log_file = settings.with_suffix(".log")
+        self.log_file = log_file or settings.with_suffix(".log")
         self._port = port
         command = [sys.executable, *program, str(settings)]
         with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stderr=log, preexec_fn=be_ordinary if ordinary else None
+            )
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal, and return what the process ends with."""
@@ -115,6 +131,13 @@ class Worker:
     ) -> None:
         self.process.kill()
         self.process.wait(PATIENCE)
+
+
+def be_ordinary() -> None:
+    """Give up root's right to files that are closed to it (Linux: prctl of the bounding set)."""
+    library = ctypes.CDLL(None)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        library.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
 def create_topics(broker: ApacheKafka, name: str, partitions: int = 6) -> dict[str, str]:

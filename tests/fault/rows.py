@@ -1,0 +1,119 @@
+"""A row of the table of faults: a pipeline of its own, what is done to it, and what was found."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import Bar, worst
+from tests.brokers import ApacheKafka
+from tests.fault.faults import Fault, Figures
+from tests.fault.ledger import Ledger
+from tests.fault.stage import Stage
+from tests.fault.to_brokers import GONE_SECONDS, GRACE
+
+__all__ = ["Row", "bars", "perform"]
+
+RESUMED_SECONDS = 5.0  # at most, after a broker's return
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was found.
+
+    Parameters
+    ----------
+    fault, delivery : str
+    kills : bool
+        Whether a process ended without its last snapshot.
+    ledger : Ledger
+    bound : int
+        Repeats that are allowed where delivery is at least once.
+    scraped : int
+        Outputs that such processes said were confirmed when they were last looked at.
+    told : int
+        Outputs that the others said in their last line.
+    ended : list of int
+        What the processes ended with.
+    figures : dict of str to float
+        Those of the fault, in seconds.
+    seconds : float
+        How long it took.
+    """
+
+    fault: str
+    delivery: str
+    kills: bool
+    ledger: Ledger
+    bound: int
+    scraped: int
+    told: int
+    ended: list[int]
+    figures: Figures
+    seconds: float
+
+    @property
+    def allowed(self) -> int:
+        """Repeats that are allowed."""
+        return self.bound if self.kills and self.delivery == "at-least-once" else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, flat."""
+        told = asdict(self)
+        return {**told, **told.pop("ledger"), **told.pop("figures"), "allowed": self.allowed}
+
+
+def perform(fault: Fault, delivery: str, broker: ApacheKafka, folder: Path) -> Row:
+    """Do a fault to a pipeline, bring what was begun to an end, and compare."""
+    began = time.monotonic()
+    stage = Stage(
+        broker,
+        f"{fault!r}.{delivery}",
+        folder,
+        delivery,
+        fault.seconds,
+        kafka=dict(fault.kafka),
+        recovery=dict(fault.recovery),
+        portions=fault.portions,
+    )
+    try:
+        figures = fault.act(stage)
+        stage.finish()
+    finally:
+        stage.close()
+    return Row(
+        fault=repr(fault),
+        delivery=delivery,
+        kills=fault.kills,
+        ledger=stage.ledger(),
+        bound=stage.bound,
+        scraped=stage.scraped,
+        told=stage.told,
+        ended=stage.ended,
+        figures=figures,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def bars(rows: Sequence[Row]) -> list[Bar]:
+    """What is expected of all of them together."""
+    shares = [row.ledger.repeats / row.allowed for row in rows if row.allowed]
+    others = [row.ledger.repeats for row in rows if not row.allowed]
+    return [
+        Bar("readings missing in a row", _most([row.ledger.missing for row in rows]), 0),
+        Bar("repeats in a row with exactly-once, or in which nothing is killed", _most(others), 0),
+        Bar("repeats of kills, by twice the epoch's readings", _most(shares), 1),
+        Bar("seconds until resumed, after a broker's return", _told(rows, "resumed"),
+            RESUMED_SECONDS),
+        Bar("seconds until ended, after a broker has gone for good", _told(rows, "gave up"),
+            GONE_SECONDS + GRACE),
+    ]  # fmt: skip
+
+
+def _told(rows: Sequence[Row], name: str) -> float | None:
+    return _most([row.figures[name] for row in rows if name in row.figures])
+
+
+def _most(figures: Sequence[float]) -> float | None:
+    return worst(figures) if figures else None

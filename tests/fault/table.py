@@ -1,0 +1,57 @@
+"""The table of faults: what a pipeline is to outlive, with readings on their way."""
+
+from tests.fault.faults import Fault
+from tests.fault.to_brokers import (
+    GONE_SECONDS,
+    broker_frozen_for_15_seconds,
+    broker_gone,
+    broker_restarted,
+    offsets_expired,
+    partitions_added,
+)
+from tests.fault.to_folders import (
+    folder_deleted_twice,
+    folder_of_another_pipeline,
+    folder_read_only,
+    snapshots_cut_off,
+)
+from tests.fault.to_workers import (
+    another_process_of_the_same_name,
+    asked_to_end_three_times,
+    killed_five_times_at_a_checkpoint,
+    killed_five_times_at_random,
+    second_process_on_the_same_folder,
+    stopped_for_20_seconds,
+)
+
+__all__ = ["FAULTS"]
+
+FAULTS = [
+    Fault(killed_five_times_at_random, seconds=15.0, kills=True),
+    Fault(
+        killed_five_times_at_a_checkpoint,
+        seconds=18.0,
+        kills=True,
+        portions=True,
+        recovery=(("epoch_seconds", 0.5),),
+    ),
+    Fault(asked_to_end_three_times, seconds=9.0, portions=True),
+    Fault(stopped_for_20_seconds, seconds=10.0),
+    Fault(second_process_on_the_same_folder),
+    Fault(another_process_of_the_same_name, portions=True, deliveries=("exactly-once",)),
+    Fault(broker_restarted, seconds=10.0, alone=True),
+    Fault(broker_frozen_for_15_seconds, seconds=10.0, alone=True),
+    Fault(
+        broker_gone,
+        seconds=10.0,
+        kills=True,
+        alone=True,
+        kafka=(("delivery_seconds", GONE_SECONDS),),
+    ),
+    Fault(offsets_expired, portions=True),
+    Fault(partitions_added, kafka=(("security.topic.metadata.refresh.interval.ms", 1000),)),
+    Fault(folder_deleted_twice, seconds=9.0, kills=True, forgets=True, portions=True),
+    Fault(snapshots_cut_off),
+    Fault(folder_read_only),
+    Fault(folder_of_another_pipeline),
+]

@@ -1,0 +1,85 @@
+"""Every fault that a pipeline is to outlive, done to it with readings on their way: a row each.
+
+20,000 readings a row, for both ways of delivery, on a real broker. What was found goes to the file
+that FAULTS_RECORD names; docs/reliability.md is made of it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from benchmarks.record import record
+from tests.brokers import ApacheKafka
+from tests.fault.faults import Fault
+from tests.fault.rows import Row, bars, perform
+from tests.fault.table import FAULTS
+from tests.traffic import CUT
+
+BESIDE = 3  # rows at a time on the broker that they share, beside one with a broker to itself
+CASES = [(fault, delivery) for fault in FAULTS for delivery in fault.deliveries]
+Key = tuple[Fault, str]
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def rows(
+    request: pytest.FixtureRequest,
+    apache_kafka: ApacheKafka,
+    troubled_kafka: ApacheKafka,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[Key, Future[Row]]]:
+    """Those that were asked for, on their way beside each other: most of a row is waiting."""
+    began = time.monotonic()
+    found: dict[Key, Future[Row]] = {}
+    with ThreadPoolExecutor(BESIDE) as beside, ThreadPoolExecutor(1) as alone:
+        for fault, delivery in asked_for(request.session.items):
+            pool, broker = (alone, troubled_kafka) if fault.alone else (beside, apache_kafka)
+            folder = tmp_path_factory.mktemp(repr(fault))
+            found[fault, delivery] = pool.submit(perform, fault, delivery, broker, folder)
+        yield found
+        for row in found.values():
+            row.cancel()
+    if file := os.environ.get("FAULTS_RECORD"):
+        write(Path(file), [row.result() for row in found.values() if is_done(row)], began)
+
+
+@pytest.mark.parametrize(("fault", "delivery"), CASES, ids=repr)
+def test_no_reading_is_lost(fault: Fault, delivery: str, rows: dict[Key, Future[Row]]) -> None:
+    row = rows[fault, delivery].result()
+
+    ledger = row.ledger
+    assert (ledger.missing, ledger.both, ledger.strange, ledger.off) == (0, 0, 0, 0)
+    assert ledger.coded + ledger.buried == ledger.sent
+    assert ledger.repeats <= row.allowed
+    assert ledger.unlike <= CUT * ledger.repeats or fault.forgets
+    assert row.told + row.scraped <= ledger.outputs
+
+
+def asked_for(items: list[pytest.Item]) -> list[Key]:
+    """The cases of this module that were selected."""
+    params = [item.callspec.params for item in items if isinstance(item, pytest.Function)
+              if "rows" in item.fixturenames]  # fmt: skip
+    return [cast(Key, (each["fault"], each["delivery"])) for each in params]
+
+
+def is_done(row: Future[Row]) -> bool:
+    return row.done() and not row.cancelled() and row.exception() is None
+
+
+def write(file: Path, rows: list[Row], began: float) -> None:
+    """Write what was found, when and on what."""
+    told = record(
+        "Is a reading lost, whatever is done to the pipeline?",
+        bars(rows),
+        began,
+        command="make fault",
+        rows=[row.as_json() for row in rows],
+    )
+    file.write_text(json.dumps(told, indent=1) + "\n")

@@ -1,0 +1,108 @@
+"""What is done to brokers and topics."""
+
+import signal
+import time
+
+from confluent_kafka.admin import NewPartitions
+
+from tests.fault.faults import ALL, PORTION, Figures, refused, work_and_end
+from tests.fault.stage import PARTITIONS, Stage
+from tests.fault.watch import written
+from tests.fault.workers import Worker, wait_until
+
+__all__ = [
+    "GONE_SECONDS",
+    "GRACE",
+    "broker_frozen_for_15_seconds",
+    "broker_gone",
+    "broker_restarted",
+    "offsets_expired",
+    "partitions_added",
+]
+
+GONE_SECONDS, GRACE = 5.0, 2.0  # until outputs are given up, and from then until the end
+SETTLING = 0.3  # seconds in which what was answered is heard
+
+
+def broker_restarted(stage: Stage) -> Figures:
+    with stage.worker() as worker:
+        stage.await_work(worker)
+        stage.broker.stop()
+        before = written(worker)
+        stage.broker.start()
+        seconds = stage.resumed(worker, before)
+        stage.await_caught_up()
+        assert worker.end(signal.SIGTERM) == 0
+    return {"resumed": seconds}
+
+
+def broker_frozen_for_15_seconds(stage: Stage) -> Figures:
+    with stage.worker() as worker:
+        stage.await_work(worker)
+        stage.broker.freeze()
+        time.sleep(15)
+        before = written(worker)
+        stage.broker.thaw()
+        seconds = stage.resumed(worker, before)
+        stage.await_caught_up()
+        assert worker.end(signal.SIGTERM) == 0
+    return {"resumed": seconds}
+
+
+def broker_gone(stage: Stage) -> Figures:
+    with stage.worker() as worker:
+        stage.await_work(worker)
+        freeze_on_the_way(stage, worker)
+        began = time.monotonic() - SETTLING
+        stage.broker.kill()
+        try:
+            code = worker.process.wait(60)
+            seconds = time.monotonic() - began
+        finally:
+            stage.broker.start()
+    assert code == 1
+    assert "nothing is lost" in worker.log_file.read_text()
+    assert seconds < GONE_SECONDS + GRACE
+    return {"gave up": round(seconds, 1)}
+
+
+def offsets_expired(stage: Stage) -> Figures:
+    stage.allow(2 * PORTION)
+    work_and_end(stage)
+    stage.allow(ALL)
+    stage.await_sent()
+    stage.expire(200)
+    stage.recovery["expired"] = "stop"
+    refused(stage, "set recovery.expired = 'earliest'")
+    stage.recovery["expired"] = "earliest"
+    with stage.worker() as worker:
+        stage.await_caught_up()
+        assert worker.metrics()["oodl_oddities_total", "offset_expired"] == PARTITIONS
+        assert worker.end(signal.SIGTERM) == 0
+    return {"expired": len(stage.expired)}
+
+
+def partitions_added(stage: Stage) -> Figures:
+    with stage.worker() as worker:
+        stage.await_work(worker)
+        topic = stage.topics["readings"]
+        more = NewPartitions(topic, PARTITIONS + 2)
+        admin = stage.broker.admin()
+        admin.create_partitions([more])[topic].result(30)
+        assert worker.process.wait(60) == 0
+    assert any("Partitions added" in str(line["message"]) for line in worker.said())
+    return {}
+
+
+def freeze_on_the_way(stage: Stage, worker: Worker) -> None:
+    """Freeze the broker when it has outputs to confirm: one that has none is waited for."""
+
+    def frozen() -> bool:
+        stage.broker.freeze()
+        time.sleep(SETTLING)
+        if worker.metrics()["oodl_readings_received_total", ""] > written(worker):
+            return True
+        stage.broker.thaw()
+        return False
+
+    wait_until(frozen)
