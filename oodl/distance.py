@@ -43,7 +43,8 @@ def distance(dictionary: Array, planted: Array) -> float:
         message = f"planted: expected shape {dictionary.shape}, got {planted.shape}"
         raise ShapeError(message)
     overlap = dictionary.T.astype(np.float64) @ planted
-    return float(abs(1 - (overlap**4).sum() / len(overlap)))
+    squares = overlap * overlap
+    return abs(1 - float(np.vdot(squares, squares)) / len(overlap))
 
 
 def orthogonality_defect(dictionary: Array) -> float:
