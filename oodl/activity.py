@@ -54,7 +54,7 @@ class Activity:
     >>> Z = rng.standard_normal((4000, 4)) * np.where(rng.random((4000, 4)) < 0.2, 1.0, 0.1)
     >>> activity = Activity.start(4, power=0.21)
     >>> for chunk in np.split(Z, 40):
-    ...     activity = activity.update(chunk, activity.active_in(chunk), rho=0.1)
+    ...     activity = activity.update(chunk**2, np.abs(chunk) > activity.level, rho=0.1)
     >>> bool((0.2 < activity.level).all() and (activity.level < 0.45).all())
     True
     """
@@ -73,25 +73,16 @@ class Activity:
         guess = np.ones(n, dtype)
         return _concluded(0.2 * guess, 0.9 * power * guess, 0.1 * power * guess, power, 0)
 
-    def active_in(self, Z: Array) -> Mask:
-        """Which coefficients (B, N) count."""
-        active: Mask = np.abs(Z) > self.level
-        return active
-
-    def update(self, Z: Array, above: Mask, rho: float) -> "Activity":
-        """Take rows of coefficients (B, N) in with weight rho; the receiver stays as it was.
-
-        `above` says which of them count, see `active_in`.
-        """
-        squares = Z * Z
-        energy, loud = squares.mean(axis=0), (squares * above).mean(axis=0)
-        keep, new = Z.dtype.type(1 - rho), Z.dtype.type(rho)
+    def update(self, squares: Array, active: Mask, rho: float) -> "Activity":
+        """Take rows in with weight rho, (B, N): ``z^2``, and whether it counts."""
+        share = rho / len(squares)
+        energy, loud = squares.sum(axis=0), (squares * active).sum(axis=0)
         return _concluded(
-            keep * self.share + new * above.mean(axis=0, dtype=Z.dtype),
-            keep * self.active + new * loud,
-            keep * self.idle + new * (energy - loud),
-            (1 - rho) * self.power + rho * float(energy.mean()),
-            self.rows + len(Z),
+            (1 - rho) * self.share + share * active.sum(axis=0, dtype=squares.dtype),
+            (1 - rho) * self.active + share * loud,
+            (1 - rho) * self.idle + share * (energy - loud),
+            (1 - rho) * self.power + share * float(energy.sum()) / len(energy),
+            self.rows + len(squares),
         )
 
 
@@ -104,7 +95,7 @@ def _noise(share: Array, active: Array, idle: Array, power: float, rows: int) ->
     """Variance of what lies below the threshold; at first more, so that pairs come apart."""
     used = active + idle > UNUSED * power
     measured = float(idle @ used) / max(float((1 - share) @ used), TINY)
-    often = min(max(float(share.mean()), SPARSEST), DENSEST)
+    often = min(max(float(share.sum()) / len(share), SPARSEST), DENSEST)
     halvings = rows / max(HALVING * len(share), SEEN / often)
     annealed = ANNEALED * power * float(2.0**-halvings)
     return max(measured, annealed, TINY * power, TINY**2)

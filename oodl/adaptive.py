@@ -9,7 +9,7 @@ back.
 
 from dataclasses import dataclass, field, replace
 from math import exp
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,19 @@ from oodl.certificate import Certificate
 from oodl.contrast import L3, Array, Contrast, HardThreshold
 from oodl.distance import distance
 from oodl.drift import Watch
-from oodl.learner import Chunks, Growing, Learner, State, chunk_size, rows_of
+from oodl.learner import Chunks, Growing, Learner, State, rows_of
+from oodl.loudness import Loudness
+from oodl.loudness import weights as row_weights
 from oodl.oracle import Oracle, WarmStart, renewed
 from oodl.outliers import Guard, impute
-from oodl.schedule import RowMemory, Schedule
+from oodl.schedule import RowMemory
 from oodl.together import Together
 from oodl.turning import Turning
 
 __all__ = ["Adaptive", "AdaptiveState", "Search", "Sharp"]
 
 SEARCHING, SHARPENING = RowMemory(14), RowMemory(1.5)
+NOTHING_HEARD = Loudness()
 CERTAIN = 0.8  # the largest R of a pair of atoms that lets the threshold take over
 SETTLED = 0.1  # and the distance that the dictionary moved since the last certificate
 WINDOW = 8  # rows of a certificate, in units of N, at least
@@ -36,9 +39,8 @@ SHARE = 0.15  # and as a share of the rows remembered
 HALVED = 0.5  # share of the noise that is left when the memory is cut short
 SHORTEST = 4  # rows, in units of N, that it is cut down to at most
 SMALL_TURN = 0.1  # a turn after which the oracle is not asked twice in a step
-LENGTHS = 1.4, 2.0  # times the usual length to which rows are shortened, in either phase
-SHORT = 0.1  # of the usual length, below which rows weigh alike
-FIRST_TURNS = 16  # that the first N rows are turned: one from the identity is not enough
+LARGEST = 1e15  # magnitude beyond which a value counts as missing: its square would overflow
+FIRST_TURNS = 8  # that the first N rows are turned: one from the identity is not enough
 AGREED = 0.25, 0.5  # how much of the memory goes when turns agree: exp(-AGREED * cosine)
 REBASED = 2  # rows, in units of N, that the memory counts as when the contrast changes
 
@@ -49,12 +51,14 @@ class Search:
 
     Parameters
     ----------
+    loudness : Loudness
     certificate : Certificate
     checkpoint : ndarray, shape (N, N)
         The dictionary when its window began.
     turning : Turning
     """
 
+    loudness: Loudness
     certificate: Certificate
     checkpoint: Array
     turning: Turning
@@ -66,6 +70,8 @@ class Sharp:
 
     Parameters
     ----------
+    guard : Guard
+        What is usual, so that spikes are told from readings.
     activity : Activity
     watch : Watch
     together : Together
@@ -74,6 +80,7 @@ class Sharp:
         Variance of the noise when the memory was last cut short.
     """
 
+    guard: Guard
     activity: Activity
     watch: Watch
     together: Together
@@ -89,26 +96,33 @@ class AdaptiveState(State):
     ----------
     dictionary, gradient, steps, seen, restarts
         As in `State`.
-    guard : Guard
-        What is usual, so that spikes are told from readings.
     gap : float
-        Frank-Wolfe gap before the last step, as a share of what the oracle's answer reached, >= 0.
+        Frank-Wolfe gap before the last step, as a share of what the step reached, >= 0.
+    remembered : int
+        Rows that the gradient's memory counts.
     search : Search or None
         While the paper's contrast looks for the basin.
     sharp : Sharp or None
         While the threshold sharpens.
-    remembered : int
-        Rows that the gradient's memory counts.
     why : str
         What the last restart was for: "" before the first, "jump" or "mixed".
     """
 
-    guard: Guard = field(default_factory=lambda: Guard.start(0))
     gap: float = 0.0
+    remembered: int = 0
     search: Search | None = None
     sharp: Sharp | None = None
-    remembered: int = 0
     why: Literal["", "jump", "mixed"] = ""
+
+
+class _Turn(NamedTuple):
+    """A step of Frank-Wolfe: what it led to, and what it was made from."""
+
+    dictionary: Array
+    gradient: Array
+    gap: float
+    projections: Array
+    pulls: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +133,8 @@ class Adaptive:
     ----------
     oracle : Oracle
         Asked in the coordinates of the atoms: a settled dictionary's answer is the identity.
-    searching, sharpening : Schedule
-        Memory of the gradient in either phase; both count rows.
+    searching, sharpening : RowMemory
+        Memory of the gradient in either phase.
     ridge : float
         Weight of the present atoms in what the oracle is asked, in units of the mean slope.
     chunks : Chunks
@@ -149,8 +163,8 @@ class Adaptive:
     """
 
     oracle: Oracle = field(default_factory=lambda: WarmStart(enough=SMALL_TURN))
-    searching: Schedule = SEARCHING
-    sharpening: Schedule = SHARPENING
+    searching: RowMemory = SEARCHING
+    sharpening: RowMemory = SHARPENING
     ridge: float = 0.1
     chunks: Chunks = field(default_factory=Growing)
 
@@ -159,8 +173,7 @@ class Adaptive:
     ) -> AdaptiveState:
         """Return a state that has seen nothing; as `Learner.start`."""
         D = Learner().start(n, dtype=dtype, initial=initial).dictionary
-        guard = Guard.start(n, dtype=D.dtype)
-        return AdaptiveState(D, np.zeros_like(D), guard=guard, search=_search(D))
+        return AdaptiveState(D, np.zeros_like(D), search=_search(D))
 
     def step(self, state: AdaptiveState, Y: Array) -> AdaptiveState:
         """Learn from one block of rows: Algorithm 1 of the paper with the contrast of the phase.
@@ -177,180 +190,177 @@ class Adaptive:
         ShapeError
             When `Y` has another shape.
         """
-        Y = np.ascontiguousarray(rows_of("block", Y, state.dictionary), state.dictionary.dtype)
-        first = 0
-        while first < len(Y):
-            size = _piece(state, len(Y) - first)
-            state = self._learn(state, Y[first : first + size])
-            first += size
-        return state
-
-    def _learn(self, state: AdaptiveState, Y: Array) -> AdaptiveState:
-        D, seen = state.dictionary, state.seen + len(Y)
-        level = state.sharp.activity.level if state.sharp else None
-        guard, Y = _admitted(state.guard, Y, D, level)
-        B = len(Y)
-        if B == 0:
-            return replace(state, seen=seen)
-        searching = level is None
-        contrast = L3() if level is None else HardThreshold(level)
-        rho = (self.searching if searching else self.sharpening)(0, state.remembered, B)
-        S, Z, G, gap = self._turn(D, Y, contrast, state.gradient, rho)
-        if searching and state.remembered < len(D):
-            for _ in range(FIRST_TURNS - 1):
-                S, Z, G, gap = self._turn(S, Y, contrast, state.gradient, rho)
-        stepped = replace(
-            state,
-            dictionary=S,
-            gradient=G,
-            steps=state.steps + 1,
-            seen=seen,
-            guard=guard,
-            gap=gap,
-            remembered=state.remembered + B,
-        )
+        D = state.dictionary
+        Y = np.ascontiguousarray(rows_of("block", Y, D), D.dtype)
+        if len(Y) == 0:
+            return state
         if state.sharp is not None:
-            return _watch(stepped, state.sharp, Z, rho)
-        return _certify(stepped, state.search or _search(D), Z)
+            return self._sharpen(state, state.sharp, Y)
+        return self._search(state, state.search or _search(D), Y)
+
+    def _search(self, state: AdaptiveState, search: Search, Y: Array) -> AdaptiveState:
+        """Step by the paper's contrast; when the certificate is given, change the contrast."""
+        n, given = len(state.dictionary), len(Y)
+        Y, squares = _told(Y)
+        if len(Y) == 0:
+            return replace(state, seen=state.seen + given)
+        loudness, usual = search.loudness.update(squares, n)
+        each = self.searching.each(state.remembered, len(Y))
+        weights = (each * row_weights(squares, usual)).astype(Y.dtype)
+        tracked = (1 - float(each.sum())) * state.gradient
+        turn = self._turn(state.dictionary, Y, L3(), weights, tracked)
+        if state.remembered < n:
+            for _ in range(FIRST_TURNS - 1):
+                turn = self._turn(turn.dictionary, Y, L3(), weights, tracked)
+        turning, cosine = search.turning.update(turn.dictionary, len(Y))
+        certificate = search.certificate.update(np.abs(turn.projections), np.abs(turn.pulls))
+        remembered = _kept(n, state.remembered + len(Y), exp(-AGREED[0] * cosine))
+        found = Search(loudness, certificate, search.checkpoint, turning)
+        stepped = _stepped(state, turn, given, remembered, search=found)
+        if certificate.rows < max(WINDOW * n, SHARE * remembered):
+            return stepped
+        return _certified(stepped, found, turn)
+
+    def _sharpen(self, state: AdaptiveState, sharp: Sharp, Y: Array) -> AdaptiveState:
+        """Step by the threshold; start anew when the dictionary no longer fits.
+
+        Each time that the noise has halved, what was remembered came from a worse dictionary: the
+        memory is cut in half. Without noise the error so falls geometrically, else as 1 / rows.
+        Where the dictionary turns steadily it is cut a little.
+        """
+        n, given, level = len(state.dictionary), len(Y), sharp.activity.level
+        guard, Y = _admitted(sharp.guard, Y, state.dictionary, level)
+        if len(Y) == 0:
+            return replace(state, seen=state.seen + given)
+        each = self.sharpening.each(state.remembered, len(Y))
+        rho, weights = float(each.sum()), each.astype(Y.dtype)
+        tracked = (1 - rho) * state.gradient
+        turn = self._turn(state.dictionary, Y, HardThreshold(level), weights, tracked)
+        active, sizes = turn.pulls != 0, np.abs(turn.projections)
+        squares = sizes * sizes
+        watch, together = sharp.watch.update(sizes, squares), sharp.together.update(active)
+        activity = sharp.activity.update(squares, active, rho)
+        turning, cosine = sharp.turning.update(turn.dictionary, len(Y))
+        noise, kept = sharp.noise, exp(-AGREED[1] * cosine)
+        if activity.noise <= HALVED * noise:
+            noise, kept = activity.noise, HALVED
+        remembered = _kept(n, state.remembered + len(Y), kept)
+        found = Sharp(guard, activity, watch, together, turning, noise)
+        stepped = _stepped(state, turn, given, remembered, sharp=found)
+        if watch.jumped or together.mixed:
+            return _given_up(stepped, "jump" if watch.jumped else "mixed")
+        return stepped
 
     def _turn(
-        self, D: Array, Y: Array, contrast: Contrast, tracked: Array, rho: float
-    ) -> tuple[Array, Array, Array, float]:
-        """Take one step of Frank-Wolfe: the dictionary, its projections, gradient and gap."""
-        Z = Y @ D
-        g = Y.T @ contrast.gradient(Z)
-        G = D.dtype.type(1 - rho) * tracked + D.dtype.type(rho) * g
-        S, gap = self._answer(D, G)
-        return S, Z, G, gap
-
-    def _answer(self, D: Array, G: Array) -> tuple[Array, float]:
-        """Ask the oracle which way the atoms turn, and what there is to gain."""
-        asked = D.T @ G
-        reached = float(np.trace(asked))
-        slope = float(np.abs(asked.diagonal()).mean())
-        if slope == 0:
-            return D, 0.0
-        np.einsum("ii->i", asked)[:] += self.ridge * slope
-        S = self.oracle(asked)
-        best = float(np.vdot(S, asked)) - self.ridge * slope * float(np.trace(S))
-        gap = max(0.0, 1 - reached / best) if best > 0 else 0.0
-        return renewed(D @ S), gap
+        self, D: Array, Y: Array, contrast: Contrast, weights: Array, tracked: Array
+    ) -> _Turn:
+        """Take one step of Frank-Wolfe."""
+        Z = Y.dot(D)
+        X = contrast.gradient(Z, weights)
+        G = tracked + Y.T.dot(X)
+        asked = D.T.dot(G)
+        reached = float(asked.trace())
+        if reached <= 0:
+            return _Turn(D, G, 0.0, Z, X)
+        asked.ravel()[:: len(D) + 1] += self.ridge * reached / len(D)
+        S = renewed(D.dot(self.oracle(asked)))
+        return _Turn(S, G, max(0.0, 1 - reached / float(np.vdot(S, G))), Z, X)
 
 
-def _piece(state: AdaptiveState, waiting: int) -> int:
-    """Rows of the next step: few while it searches anew, however large the chunks have grown."""
-    if state.search is None:
-        return waiting
-    return min(waiting, chunk_size(len(state.dictionary), state.remembered))
+def _stepped(
+    state: AdaptiveState,
+    turn: _Turn,
+    rows: int,
+    remembered: int,
+    *,
+    search: Search | None = None,
+    sharp: Sharp | None = None,
+) -> AdaptiveState:
+    return AdaptiveState(
+        dictionary=turn.dictionary,
+        gradient=turn.gradient,
+        steps=state.steps + 1,
+        seen=state.seen + rows,
+        restarts=state.restarts,
+        gap=turn.gap,
+        remembered=remembered,
+        search=search,
+        sharp=sharp,
+        why=state.why,
+    )
 
 
-def _admitted(guard: Guard, Y: Array, D: Array, level: Array | None) -> tuple[Guard, Array]:
+def _told(Y: Array) -> tuple[Array, Array]:
+    """Rows that tell something, 0 where they are missing, and their square lengths."""
+    squares = np.vecdot(Y, Y)
+    if float(squares.sum()) < np.inf:
+        return Y, squares.astype(np.float64)
+    missing = ~(np.abs(Y) < LARGEST)  # true also where it is no number
+    Y = np.where(missing, 0, Y)[~missing.all(axis=1)]
+    return Y, np.vecdot(Y, Y).astype(np.float64)
+
+
+def _admitted(guard: Guard, Y: Array, D: Array, level: Array) -> tuple[Guard, Array]:
     """Rows to learn from: shortened, without those of which nothing is left, filled by codes."""
-    sharp = level is not None
-    guard, admitted = guard.admit(Y, LENGTHS[sharp], spikes=sharp)
+    guard, admitted = guard.admit(Y)
     rows, missing = admitted.rows, admitted.missing
-    if missing is not None:
-        if level is not None:
-            rows = impute(rows, missing, D, level)
-        rows = rows[~missing.all(axis=1)]
-    return guard, rows if sharp else _evened(rows)
+    if missing is None:
+        return guard, rows
+    return guard, impute(rows, missing, D, level)[~missing.all(axis=1)]
 
 
-def _evened(rows: Array) -> Array:
-    """Let a row weigh by its energy, as it counts in the error, not by the cube of its length.
-
-    The contrast of rows scaled by ``||y||^(-1/3)`` is ``||D.T y||_3^3 / ||y||``: the paper's, with
-    a weight that does not depend on D.
-    """
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    usual = float(np.sqrt(np.mean(lengths * lengths))) if len(rows) else 0.0
-    if usual == 0:
-        return rows
-    evened: Array = rows * np.cbrt(usual / np.maximum(lengths, SHORT * usual))[:, None]
-    return evened
+def _search(D: Array, loudness: Loudness = NOTHING_HEARD) -> Search:
+    return Search(loudness, Certificate.start(len(D), dtype=D.dtype), D, Turning.start(D))
 
 
-def _search(D: Array) -> Search:
-    return Search(Certificate.start(len(D), dtype=D.dtype), D, Turning.start(D))
+def _certified(state: AdaptiveState, search: Search, turn: _Turn) -> AdaptiveState:
+    """Let the threshold take over where every pair of atoms is at its best; else look again."""
+    D = state.dictionary
+    if 0 < search.certificate.worst < CERTAIN and distance(D, search.checkpoint) < SETTLED:
+        return _sharpened(state, search.loudness, turn.projections)
+    certificate = Certificate.start(len(D), dtype=D.dtype)
+    return replace(state, search=replace(search, certificate=certificate, checkpoint=D))
 
 
-def _certify(state: AdaptiveState, search: Search, Z: Array) -> AdaptiveState:
-    """Take rows into the certificate; when it is given, let the threshold take over."""
-    D, n = state.dictionary, len(state.dictionary)
-    certificate = search.certificate.update(Z)
-    turning, cosine = search.turning.update(D, len(Z))
-    state = replace(state, remembered=_kept(state, exp(-AGREED[0] * cosine)))
-    if certificate.rows < max(WINDOW * n, SHARE * state.remembered):
-        return replace(state, search=Search(certificate, search.checkpoint, turning))
-    moved = distance(D, search.checkpoint)
-    if not 0 < certificate.worst < CERTAIN or moved >= SETTLED:
-        start = Certificate.start(n, dtype=D.dtype)
-        return replace(state, search=Search(start, D, turning))
-    return _sharpen(state, Z)
-
-
-def _kept(state: AdaptiveState, share: float) -> int:
+def _kept(n: int, remembered: int, share: float) -> int:
     """Rows that the memory counts when it is cut to a share of them, a few in any case."""
-    shortest = SHORTEST * len(state.dictionary)
-    return min(state.remembered, max(int(share * state.remembered), shortest))
+    return min(remembered, max(int(share * remembered), SHORTEST * n))
 
 
-def _sharpen(state: AdaptiveState, Z: Array) -> AdaptiveState:
+def _sharpened(state: AdaptiveState, loudness: Loudness, Z: Array) -> AdaptiveState:
     """Change the contrast: the gradient's memory is set to what the threshold would have made.
 
     With the old memory, or with none, the first chunks of fewer than N rows would turn the
     dictionary by their rank: the error rises from .04 to .89 (N = 64).
     """
-    D = state.dictionary
+    D, n = state.dictionary, len(state.dictionary)
     power = float((Z * Z).mean())
-    slopes = np.einsum("ij,ij->j", D, state.gradient)
+    slopes = np.vecdot(D.T, state.gradient.T)
     gradient = D * (0.8 * power * slopes / slopes.mean())
-    activity = Activity.start(len(D), power=power, dtype=D.dtype)
+    activity = Activity.start(n, power=power, dtype=D.dtype)
     return replace(
         state,
         gradient=gradient.astype(D.dtype),
-        remembered=min(state.remembered, REBASED * len(D)),
+        remembered=min(state.remembered, REBASED * n),
         search=None,
         sharp=Sharp(
+            Guard.start(n, loudness, dtype=D.dtype),
             activity,
-            Watch.start(len(D)),
-            Together.start(len(D)),
+            Watch.start(n),
+            Together.start(n),
             Turning.start(D),
             activity.noise,
         ),
     )
 
 
-def _watch(state: AdaptiveState, sharp: Sharp, Z: Array, rho: float) -> AdaptiveState:
-    """Take rows into the threshold's statistics; start anew when the dictionary no longer fits.
-
-    Each time that the noise has halved, what was remembered came from a worse dictionary: the
-    memory is cut in half. Without noise the error so falls geometrically, else as 1 / rows. Where
-    the dictionary turns steadily it is cut a little.
-    """
-    active = sharp.activity.active_in(Z)
-    watch, together = sharp.watch.update(Z), sharp.together.update(active)
-    if watch.jumped or together.mixed:
-        return _give_up(state, "jump" if watch.jumped else "mixed")
-    activity = sharp.activity.update(Z, active, rho)
-    turning, cosine = sharp.turning.update(state.dictionary, len(Z))
-    noise, kept = sharp.noise, exp(-AGREED[1] * cosine)
-    if activity.noise <= HALVED * noise:
-        noise, kept = activity.noise, HALVED
-    return replace(
-        state,
-        remembered=_kept(state, kept),
-        sharp=Sharp(activity, watch, together, turning, noise),
-    )
-
-
-def _give_up(state: AdaptiveState, why: Literal["jump", "mixed"]) -> AdaptiveState:
+def _given_up(state: AdaptiveState, why: Literal["jump", "mixed"]) -> AdaptiveState:
     return replace(
         state,
         gradient=np.zeros_like(state.gradient),
+        remembered=0,
         search=_search(state.dictionary),
         sharp=None,
-        remembered=0,
         restarts=state.restarts + 1,
         why=why,
     )

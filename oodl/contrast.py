@@ -24,8 +24,11 @@ class Contrast(Protocol):
         """Return the mean over the rows of a block, shape (B, N) with B >= 1."""
         ...
 
-    def gradient(self, Z: Array) -> Array:
-        """Return the gradient up to a constant factor, of the shape and type of `Z`."""
+    def gradient(self, Z: Array, weights: Array | None = None) -> Array:
+        """Return the gradient up to a constant factor, of the shape and type of `Z`.
+
+        `weights`, shape (B,) and of the type of `Z`, take the place of the mean's 1 / B.
+        """
         ...
 
 
@@ -50,9 +53,9 @@ class L3:
         """``sum |z|**3 / B``."""
         return float((np.abs(Z) * Z * Z).sum() / len(Z))
 
-    def gradient(self, Z: Array) -> Array:
+    def gradient(self, Z: Array, weights: Array | None = None) -> Array:
         """``|Z| * Z / B``; the factor 3 is left out, the oracle is blind to scale."""
-        return np.abs(Z) * Z / len(Z)
+        return _weighed(np.abs(Z) * Z, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,9 @@ class L4:
         """``sum z**4 / B``."""
         return float(((Z * Z) ** 2).sum() / len(Z))
 
-    def gradient(self, Z: Array) -> Array:
+    def gradient(self, Z: Array, weights: Array | None = None) -> Array:
         """``Z**3 / B``; the factor 4 is left out, the oracle is blind to scale."""
-        return Z * Z * Z / len(Z)
+        return _weighed(Z * Z * Z, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ class HardThreshold:
     level: float | Array
 
     def __post_init__(self) -> None:
-        if not np.all((np.asarray(self.level) > 0) & (np.asarray(self.level) < np.inf)):
+        level = np.asarray(self.level)
+        if not (level.min() > 0 and level.max() < np.inf):  # nor where one is no number
             message = f"level: expected a positive number, got {self.level}; try the noise level"
             raise ValueFault(message)
 
@@ -113,6 +117,11 @@ class HardThreshold:
         """``sum max(z**2 - level**2, 0) / B``."""
         return float(np.maximum(Z * Z - self.level**2, 0).sum() / len(Z))
 
-    def gradient(self, Z: Array) -> Array:
+    def gradient(self, Z: Array, weights: Array | None = None) -> Array:
         """``Z / B`` where ``|Z| > level``, else 0; the factor 2 is left out."""
-        return np.where(np.abs(Z) > self.level, Z, 0) / len(Z)
+        return _weighed(Z * (np.abs(Z) > self.level), weights)
+
+
+def _weighed(pulls: Array, weights: Array | None) -> Array:
+    pulls *= 1 / len(pulls) if weights is None else weights[:, None]
+    return pulls

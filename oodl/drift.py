@@ -50,9 +50,9 @@ class Watch:
     >>> Z = rng.standard_normal((400, 16)) * (rng.random((400, 16)) < 0.1)
     >>> mixed = Z @ np.linalg.qr(rng.standard_normal((16, 16)))[0]
     >>> watch = Watch.start(16)
-    >>> for rows in (Z, Z, Z, Z):
-    ...     watch = watch.update(rows)
-    >>> watch.jumped, watch.update(mixed).jumped
+    >>> for _ in range(4):
+    ...     watch = watch.update(np.abs(Z), Z**2)
+    >>> watch.jumped, watch.update(np.abs(mixed), mixed**2).jumped
     (False, True)
     """
 
@@ -69,12 +69,11 @@ class Watch:
         zeros = np.zeros(n)
         return cls(zeros, zeros, 0, zeros)
 
-    def update(self, Z: Array) -> "Watch":
-        """Take rows of coefficients (B, N) in, and judge when a window is full."""
-        squares = Z * Z
-        cubes = self.cubes + (np.abs(Z) * squares).sum(axis=0)
+    def update(self, sizes: Array, squares: Array) -> "Watch":
+        """Take rows in, (B, N): ``|z|`` and ``z^2``; judge when a window is full."""
+        cubes = self.cubes + (sizes * squares).sum(axis=0)
         energy = self.squares + squares.sum(axis=0)
-        rows, n = self.rows + len(Z), Z.shape[1]
+        rows, n = self.rows + len(sizes), sizes.shape[1]
         if rows < max(WINDOW * n, FEWEST):
             return Watch(cubes, energy, rows, self.normal, self.windows)
         return self._judged(_peakedness(cubes / rows, energy / rows))

@@ -74,10 +74,11 @@ class AsGiven:
 
 
 def chunk_size(n: int, seen: int) -> int:
-    """Return the rows of the next chunk: ``n // 2`` at first, later ``seen / 64``, at most 2n.
+    """Return the rows of the next chunk: ``n / 2`` at first, ``seen / 32`` up to n, then slower.
 
     A step costs matrix products of N x N, so it should pay: early few rows move the dictionary far,
-    late many hardly do. More than 2n would make the dictionary late where the plant drifts.
+    late many hardly do. Beyond n it is ``seen / 64``, and at most 2n: more would make the
+    dictionary late where the plant drifts.
 
     Parameters
     ----------
@@ -88,10 +89,10 @@ def chunk_size(n: int, seen: int) -> int:
 
     Examples
     --------
-    >>> [chunk_size(64, seen) for seen in (0, 6400, 10**6)]
-    [32, 100, 128]
+    >>> [chunk_size(64, seen) for seen in (0, 1600, 6400, 10**6)]
+    [32, 50, 100, 128]
     """
-    return min(max(1, n // 2, seen // 64), 2 * n)
+    return min(max(1, n // 2, min(seen // 32, n), seen // 64), 2 * n)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

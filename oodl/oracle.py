@@ -5,6 +5,7 @@ decomposition. It is orthogonal, and it is also the orthogonal matrix nearest to
 """
 
 from dataclasses import dataclass, field
+from math import sqrt
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,7 @@ EXPRESS = (
     (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
     (1.891301407787398, -1.2679958271945868, 0.37680408948524835),
 )  # for singular values from 1e-3 to 1
+BEYOND_FIRST = 1.99  # largest value that the first of them leaves
 QUINTIC = (15 / 8, -5 / 4, 3 / 8)  # converges with order three once all are near 1
 FINISHING = 5  # quintic steps tried
 SMALL = 32  # below it LAPACK is as fast
@@ -124,23 +126,24 @@ class PolarExpress:
         ValueFault
             When `G` holds NaN or infinity.
         """
-        _require_finite_square(G)
-        largest = np.abs(G).max()
-        if len(G) < SMALL or largest == 0:
+        _require_square(G)
+        largest = float(np.abs(G).max())
+        if len(G) < SMALL or not 0 < largest < np.inf:
             return self.exact(G)
         X = G / largest
-        square = X.T @ X
-        bound = np.sqrt(np.linalg.norm(square))  # of the largest singular value, from above
+        square = X.T.dot(X)
+        bound = sqrt(np.linalg.norm(square))  # of the largest singular value, from above
+        bound /= BEYOND_FIRST
         X, square = X / bound, square / (bound * bound)
-        for coefficients in EXPRESS:
+        for coefficients in EXPRESS[1:]:
             X = _quintic(X, square, coefficients)
-            square = X.T @ X
+            square = X.T.dot(X)
         enough = np.sqrt(np.finfo(G.dtype).eps) / 2
         for _ in range(FINISHING):
             if np.linalg.norm(square - np.eye(len(G), dtype=G.dtype)) <= enough:
                 return _nearer(X, square)
             X = _quintic(X, square, QUINTIC)
-            square = X.T @ X
+            square = X.T.dot(X)
         return self.exact(G)
 
 
@@ -161,7 +164,8 @@ class WarmStart:
         How many are tried.
     enough : float or None
         Size of a turn, the Frobenius norm of E, after which no other is tried: what it leaves is
-        asked again at the learner's next step. None: until rounding.
+        asked again at the learner's next step. The answer is then orthogonal up to
+        the root of rounding, and is to be `renewed` once. None: until rounding.
 
     Notes
     -----
@@ -189,53 +193,67 @@ class WarmStart:
         ValueFault
             When `G` holds NaN or infinity.
         """
-        _require_finite_square(G)
-        enough = self.enough or NEGLIGIBLE * float(np.finfo(G.dtype).eps)
+        _require_square(G)
+        precision = float(np.finfo(G.dtype).eps)
+        enough, close = self.enough or NEGLIGIBLE * precision, sqrt(precision)
         turned, S, last = G, None, LARGEST_TURN
         for _ in range(self.turns):
             slopes = turned.diagonal()
-            sums = slopes[:, None] + slopes
-            if sums.min() <= LEAST_SLOPE * sums.max():
+            if slopes.min() <= LEAST_SLOPE * slopes.max():
                 break
-            E = (turned - turned.T) / sums
-            size = float(np.linalg.norm(E))
-            if size > last:
+            E = (turned - turned.T) / (slopes[:, None] + slopes)
+            size = sqrt(np.vdot(E, E))
+            if not size <= last:  # nor where it is no number
                 break
-            S = renewed(_turn(E) if S is None else S @ _turn(E))
+            S = _turn(E) if S is None else S.dot(_turn(E))
+            if size > enough or size**4 > close:
+                S = renewed(S)
             if size <= enough:
                 return S
-            turned, last = S.T @ G, size / 2
+            turned, last = S.T.dot(G), size / 2
         return self.exact(G)
 
 
 def _turn(E: Array) -> Array:
     """Return ``exp(E)`` to second order: orthogonal up to ``E**4 / 4`` where E is skew."""
-    turn = E + E.dtype.type(0.5) * (E @ E)
-    np.einsum("ii->i", turn)[:] += 1
+    turn: Array = E.dot(E)
+    turn *= 0.5
+    turn += E
+    turn.ravel()[:: len(E) + 1] += 1
     return turn
 
 
 def _quintic(X: Array, square: Array, coefficients: tuple[float, float, float]) -> Array:
     """Return ``a X + X (b S + c S S)`` for S = ``X.T @ X``."""
-    a, b, c = (X.dtype.type(coefficient) for coefficient in coefficients)
-    raised: Array = a * X + X @ (b * square + c * (square @ square))
+    a, b, c = coefficients
+    inner = square.dot(square)
+    inner *= c
+    inner += b * square
+    raised: Array = X.dot(inner)
+    raised += a * X
     return raised
 
 
 def renewed(S: Array) -> Array:
     """Return a nearly orthogonal matrix after one cubic Newton-Schulz step."""
-    return _nearer(S, S.T @ S)
+    return _nearer(S, S.T.dot(S))
 
 
 def _nearer(S: Array, square: Array) -> Array:
-    nearer: Array = S.dtype.type(1.5) * S - S.dtype.type(0.5) * (S @ square)
+    nearer: Array = S.dot(square)
+    nearer *= -0.5
+    nearer += 1.5 * S
     return nearer
 
 
-def _require_finite_square(G: Array) -> None:
+def _require_square(G: Array) -> None:
     if G.ndim != 2 or G.shape[0] != G.shape[1]:
         message = f"gradient: expected shape (N, N), got {G.shape}"
         raise ShapeError(message)
+
+
+def _require_finite_square(G: Array) -> None:
+    _require_square(G)
     if not np.isfinite(G).all():
         row, column = np.argwhere(~np.isfinite(G))[0]
         message = (

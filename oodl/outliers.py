@@ -1,17 +1,15 @@
 r"""What a learner may believe of a block: spikes and missing values are set aside, loud rows tamed.
 
-The paper's contrast weighs a row by the cube of its length, so one spike outweighs a thousand
-readings. An entry that lies farther out than ten deviations of its channel counts as missing, where
-that is asked for, and a row much longer than usual is shortened. This acts on what is learned,
-never on what is coded.
+An entry that lies farther out than ten deviations of its channel counts as missing, and a row much
+longer than usual is shortened. This acts on what is learned, never on what is coded.
 """
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
+from oodl.loudness import Loudness
 from oodl.schedule import RowMemory
 
 __all__ = ["Admitted", "Guard", "impute"]
@@ -21,13 +19,12 @@ Mask = npt.NDArray[np.bool_]
 
 REACH = 12.5  # mean magnitudes: ten deviations of a Gaussian channel
 QUIET = 0.1  # of the average channel's magnitude, at least: a channel at rest may wake
-LONGEST = 9.0  # times the mean square length: what a row adds to it at most
 FIRST = 0.9  # quantile of the first block's magnitudes, taken for every channel's at first
-LOUDER, DOUBT = 1.5, 8.0  # a block of B rows LOUDER + DOUBT / sqrt(B) times as loud: a new scale
 MEMORY = RowMemory(2)
 LATEST = 32  # rows, in units of N, that the memory counts at most
 ROUNDS = 3  # of imputing and coding
 TINY = 1e-30
+NOTHING_HEARD = Loudness()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,10 +51,9 @@ class Guard:
     ----------
     magnitude : ndarray, shape (N,)
         Running mean of ``|y|``, with spikes cut off at their limit.
-    length : float
-        Running mean of ``||y||^2``, cut off at nine times itself.
+    loudness : Loudness
     rows : int
-        Rows that the memory counts; 0 before anything was seen.
+        Rows that the memory of magnitudes counts; 0 before anything was seen.
 
     Examples
     --------
@@ -72,24 +68,24 @@ class Guard:
     """
 
     magnitude: Array
-    length: float = 0.0
+    loudness: Loudness = NOTHING_HEARD
     rows: int = 0
 
     @classmethod
-    def start(cls, n: int, *, dtype: npt.DTypeLike = np.float64) -> "Guard":
-        """Nothing seen yet."""
-        return cls(np.zeros(n, dtype))
+    def start(
+        cls, n: int, loudness: Loudness = NOTHING_HEARD, *, dtype: npt.DTypeLike = np.float64
+    ) -> "Guard":
+        """No magnitude seen yet."""
+        return cls(np.zeros(n, dtype), loudness)
 
     @property
     def limit(self) -> Array:
         """Magnitude beyond which an entry is a spike, shape (N,)."""
-        least = self.magnitude.dtype.type(QUIET) * self.magnitude.mean()
-        limit: Array = self.magnitude.dtype.type(REACH) * np.maximum(self.magnitude, least)
+        least = QUIET * float(self.magnitude.sum()) / len(self.magnitude)
+        limit: Array = REACH * np.maximum(self.magnitude, least)
         return limit
 
-    def admit(
-        self, Y: Array, longest: float = 2.0, *, spikes: bool = True
-    ) -> tuple["Guard", Admitted]:
+    def admit(self, Y: Array, longest: float = 2.0) -> tuple["Guard", Admitted]:
         """Judge a block (B, N), B >= 1, then learn from it.
 
         Parameters
@@ -98,49 +94,42 @@ class Guard:
             NaN or infinite where missing.
         longest : float
             Rows longer than so many times the usual length are shortened to it, > 0.
-        spikes : bool
-            Whether an entry beyond the limit counts as missing.
         """
-        size, missing = np.abs(Y), None
+        B, n = Y.shape
+        sizes, missing = np.abs(Y), None
         limit = self.limit
-        if not (size <= limit).all():
+        if not (sizes <= limit).all():
             missing = ~np.isfinite(Y)
             if not self.magnitude.any():
-                self = self._begun(size[~missing])
+                self = self._begun(sizes[~missing])
                 limit = self.limit
-            size = np.where(missing, self.magnitude, np.minimum(size, limit))
-        lengths = np.einsum("ij,ij->i", size, size)
-        usual = self.length if self.rows else float(lengths.mean())
-        shown = float(np.minimum(lengths, LONGEST * usual).mean())
-        if shown > (LOUDER + DOUBT / sqrt(len(Y))) * usual:
-            return Guard(np.zeros_like(self.magnitude)).admit(Y, longest, spikes=spikes)
-        learned = self._learned(size.mean(axis=0), shown, usual, Y.shape)
+            sizes = np.where(missing, self.magnitude, np.minimum(sizes, limit))
+        squares = np.vecdot(sizes, sizes)
+        loudness, usual = self.loudness.update(squares, n)
+        if usual > self.loudness.square > 0:  # a scale of its own
+            return Guard.start(n, dtype=Y.dtype).admit(Y, longest)
+        rho = MEMORY(0, self.rows, B)
+        magnitude = (1 - rho) * self.magnitude + (rho / B) * sizes.sum(axis=0)
+        after = Guard(magnitude, loudness, min(self.rows + B, LATEST * n))
         rows = Y
         if missing is not None:
-            if spikes:
-                missing |= np.abs(Y) > limit
+            missing |= np.abs(Y) > limit
             rows = np.where(missing, 0, Y)
-            lengths = np.einsum("ij,ij->i", rows, rows)
-        return learned, Admitted(_shortened(rows, lengths, usual * longest**2), missing)
+            squares = np.vecdot(rows, rows)
+        return after, Admitted(_shortened(rows, squares, usual * longest**2), missing)
 
     def _begun(self, sizes: Array) -> "Guard":
         """Take one magnitude for all channels, from what is loud in a block but not loudest."""
         sizes = sizes[sizes > 0]
         usual = np.quantile(sizes, FIRST) if sizes.size else 0
-        return Guard(np.full_like(self.magnitude, usual))
-
-    def _learned(self, size: Array, shown: float, usual: float, shape: tuple[int, ...]) -> "Guard":
-        B, N = shape
-        rho = MEMORY(0, self.rows, B)
-        magnitude = self.magnitude + size.dtype.type(rho) * (size - self.magnitude)
-        return Guard(magnitude, usual + rho * (shown - usual), min(self.rows + B, LATEST * N))
+        return Guard(np.full_like(self.magnitude, usual), self.loudness)
 
 
-def _shortened(rows: Array, lengths: Array, most: float) -> Array:
-    if lengths.max() <= most:
+def _shortened(rows: Array, squares: Array, most: float) -> Array:
+    if squares.max() <= most:
         return rows
-    short = np.sqrt(most / np.maximum(lengths, max(most, TINY)))
-    shortened: Array = rows * short.astype(rows.dtype)[:, None]
+    short = np.sqrt(most / np.maximum(squares, max(most, TINY)))
+    shortened: Array = rows * short[:, None]
     return shortened
 
 

@@ -7,6 +7,9 @@ its chunk, and answers a share in [0, 1].
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from oodl.errors import ValueFault
 
 __all__ = [
@@ -66,6 +69,20 @@ class RowMemory:
     def __call__(self, t: int, seen: int, rows: int) -> float:  # noqa: ARG002  (counts rows only)
         """Return the weight of `rows` among all seen so far."""
         return float(1 - (seen / (seen + rows)) ** self.exponent)
+
+    def each(self, seen: int, rows: int) -> npt.NDArray[np.float64]:
+        """Return the weight of each of `rows`, shape (rows,): later ones weigh more.
+
+        A row weighs what it would had each been a chunk of its own.
+
+        Examples
+        --------
+        >>> RowMemory(2).each(2, 2).round(4).tolist(), round(RowMemory(2)(0, 2, 2), 4)
+        ([0.3125, 0.4375], 0.75)
+        """
+        reached = (np.arange(seen, seen + rows + 1) / (seen + rows)) ** self.exponent
+        weights: npt.NDArray[np.float64] = reached[1:] - reached[:-1]
+        return weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Together:
     def update(self, active: npt.NDArray[np.bool_]) -> "Together":
         """Take rows in, (B, N), true where a code counts; judge when the window is full."""
         counted = active.astype(np.float32)
-        both = self.both + counted.T @ counted
+        both = self.both + counted.T.dot(counted)
         rows, n = self.rows + len(active), active.shape[1]
         if rows < WINDOW * n or both.trace() < SEEN * n:
             return Together(both, rows, self.normal)

@@ -89,6 +89,14 @@ def check_energy_on_one_atom_scores_highest(contrast: Contrast) -> None:
         assert contrast.value(row[None, :]) < contrast.value(np.eye(4)[:1])
 
 
+def check_weights_take_the_place_of_the_mean(contrast: Contrast) -> None:
+    Z = np.random.default_rng(1).standard_normal((4, 3))
+    alike, heavy = np.full(4, 0.25), np.array([0.25, 0.5, 0.0, 0.25])
+    np.testing.assert_allclose(contrast.gradient(Z, alike), contrast.gradient(Z))
+    expected = contrast.gradient(Z) * np.array([1, 2, 0, 1])[:, None]
+    np.testing.assert_allclose(contrast.gradient(Z, heavy), expected)
+
+
 def check_type_is_kept(contrast: Contrast) -> None:
     for dtype in (np.float32, np.float64):
         Z = np.ones((3, 2), dtype)
@@ -124,6 +132,7 @@ CHECKS: list[Callable[[Contrast], None]] = [
     check_value_is_a_mean_over_rows,
     check_it_is_convex,
     check_energy_on_one_atom_scores_highest,
+    check_weights_take_the_place_of_the_mean,
     check_type_is_kept,
     check_input_is_not_written,
 ]

@@ -24,7 +24,7 @@ def test_steady_codes_neither_jump_nor_mix(density: float) -> None:
     watch, together = Watch.start(N), Together.start(N)
     for seed in range(200):
         Z = codes(128, seed, density)
-        watch, together = watch.update(Z), together.update(np.abs(Z) > 0.1)
+        watch, together = watch.update(np.abs(Z), Z**2), together.update(np.abs(Z) > 0.1)
         assert not watch.jumped
         assert not together.mixed
 
@@ -32,8 +32,10 @@ def test_steady_codes_neither_jump_nor_mix(density: float) -> None:
 def test_a_louder_block_is_no_jump() -> None:
     watch = Watch.start(N)
     for seed in range(8):
-        watch = watch.update(codes(128, seed))
-    assert not watch.update(1000 * codes(128, 9)).jumped
+        Z = codes(128, seed)
+        watch = watch.update(np.abs(Z), Z**2)
+    loud = 1000 * codes(128, 9)
+    assert not watch.update(np.abs(loud), loud**2).jumped
 
 
 @pytest.mark.parametrize("atoms", [2, 4])

@@ -5,7 +5,7 @@ import pytest
 
 from oodl import oracle
 from oodl.distance import orthogonality_defect
-from oodl.oracle import Oracle, PolarExpress, Svd, WarmStart
+from oodl.oracle import Oracle, PolarExpress, Svd, WarmStart, renewed
 from tests.checks import oracle as suite
 
 CASES: list[Oracle] = [Svd(), PolarExpress(), WarmStart()]
@@ -70,7 +70,7 @@ def test_one_turn_is_enough_where_the_next_step_asks_again() -> None:
     rng = np.random.default_rng(7)
     G = np.diag(rng.uniform(1, 3, 64)) + 0.002 * rng.standard_normal((64, 64))
     answer = WarmStart(exact=Refusing(), enough=0.1)(G)
-    assert orthogonality_defect(answer) < 1e-8
+    assert orthogonality_defect(renewed(answer)) < 1e-12
     np.testing.assert_allclose(answer, Svd()(G), atol=1e-4)
     assert np.abs(answer - Svd()(G)).max() > 1e-9
 

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +80,20 @@ def test_row_memory_of_exponent_one_weighs_all_rows_alike() -> None:
 def test_a_number_outside_its_range_is_refused(refused: Callable[[], Schedule]) -> None:
     with pytest.raises(ValueFault, match="expected a"):
         refused()
+
+
+@given(
+    st.sampled_from([1.0, 1.5, 14.0]),
+    st.integers(0, 10**6),
+    st.lists(st.integers(1, 200), max_size=5),
+)
+def test_a_row_weighs_what_it_would_alone(exponent: float, seen: int, chunks: list[int]) -> None:
+    memory = RowMemory(exponent)
+    weights, before = np.zeros(0), seen
+    for rows in chunks:
+        each = memory.each(before, rows)
+        assert each.sum() == pytest.approx(memory(0, before, rows), rel=1e-6)
+        weights = np.concatenate([(1 - each.sum()) * weights, each])
+        before += rows
+    if chunks:
+        np.testing.assert_allclose(weights, memory.each(seen, sum(chunks)), rtol=1e-4, atol=1e-12)
