@@ -32,7 +32,8 @@ EARLY, LATE = 100, 100  # rows / N
 LAMBDA = 0.2
 STEPS = 20_000
 REAL_ROWS = 8_000
-REAL_BLOCK = 64
+ALONE = 16, 64
+REAL_BLOCKS = 16, 64
 REAL = {  # and of how many of its groups
     "skab": (SETS["skab"], None),
     "beijing": (SETS["beijing_air"], None),
@@ -153,7 +154,7 @@ def one_reading_at_a_time(n: int) -> list[Cost]:
 
 
 def real(folder: Path, skipped: list[str]) -> list[Cost]:
-    """Standardised real readings in blocks of 64, as they come."""
+    """Standardised real readings as they come, in blocks."""
     costs = []
     for name, (source, most) in REAL.items():
         if not (folder / source.file).exists():
@@ -162,8 +163,9 @@ def real(folder: Path, skipped: list[str]) -> list[Cost]:
         rows = _standardised(_rows(source.read(folder / source.file), most))[:REAL_ROWS]
         initial = random_orthogonal(rows.shape[1], np.random.default_rng([SEED, 1]))
         chosen = rivals(late=True)
-        works = {n: _maker(r, initial, rows, REAL_BLOCK) for n, r in chosen.items()}
-        costs += interleaved(works, len(rows), f"real, {name}")
+        for block in REAL_BLOCKS:
+            works = {n: _maker(r, initial, rows, block) for n, r in chosen.items()}
+            costs += interleaved(works, len(rows), f"real, {name} B={block}")
     return costs
 
 
@@ -198,14 +200,12 @@ def bars_of(costs: Sequence[Cost], defects: dict[int, float]) -> list[Bar]:
         bars.append(
             Bar(f"{scenario}: ours / scikit-learn", ratio(scenario, "ours", "scikit-learn"), 1 / 30)
         )
-    for name in REAL:
-        scenario = f"real, {name}"
+    for scenario in (f"real, {name} B={block}" for name in REAL for block in REAL_BLOCKS):
         measured = ratio(scenario, "ours", "SPAMS") if (scenario, "ours") in found else None
         bars.append(Bar(f"{scenario}: ours / SPAMS", measured, 1))
-    scenario = "one reading at a time, N=64"
-    bars.append(
-        Bar(f"{scenario}: GroupCoder / D.T @ y", ratio(scenario, "GroupCoder", "D.T @ y"), 20)
-    )
+    for scenario in (f"one reading at a time, N={n}" for n in ALONE):
+        measured = ratio(scenario, "GroupCoder", "D.T @ y")
+        bars.append(Bar(f"{scenario}: GroupCoder / D.T @ y", measured, 20))
     bars.append(Bar("orthogonality defect after 20,000 steps, N=64", defects.get(64), 1e-5))
     return bars
 
@@ -237,7 +237,7 @@ def main() -> None:
     console = Console(stderr=True)
     skipped = ["SPAMS: not installed; make .venv-bench/.ready"] if SPAMS_ABSENT else []
     costs: list[Cost] = []
-    for n in (16, 64):
+    for n in ALONE:
         for block in (16, 256):
             setting = Setting(n, 0.1, block)
             with console.status(str(setting)):
