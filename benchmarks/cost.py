@@ -33,6 +33,7 @@ LAMBDA = 0.2
 STEPS = 20_000
 REAL_ROWS = 8_000
 ALONE = 16, 64
+SETTLED = 16_000  # readings after which the group's chunks are as long as they get
 REAL_BLOCKS = 16, 64
 REAL = {  # and of how many of its groups
     "skab": (SETS["skab"], None),
@@ -121,8 +122,8 @@ def late(setting: Setting) -> list[Cost]:
 
 def one_reading_at_a_time(n: int) -> list[Cost]:
     """`GroupCoder` with a settled dictionary, and what coding needs at the least: a product."""
-    given = stream(Setting(n, 0.1, 256), SEED)
     count = 2000
+    given = stream(Setting(n, 0.1, 256, rows=(SETTLED + count) // n), SEED)
     channels = tuple(map(str, range(n)))
     coder = GroupCoder()
     values: Floats = given.rows.astype(np.float64)
