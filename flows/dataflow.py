@@ -20,11 +20,11 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from flows import events, manifest, private
+from flows import access, events, manifest, private
 from flows.events import Tally
 from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
-from flows.kafka import Cluster, SharedConsumer, StopFlag, Together, describe
+from flows.kafka import Cluster, SharedConsumer, StopFlag, Together, admit
 from flows.manifest import Manifest
 from flows.memory import Memory
 from flows.outbox import Delivery, Outbox
@@ -129,7 +129,7 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
     OodlError
         When broker, topics or recovery folder do not fit the settings.
     """
-    cluster = describe(settings.kafka)
+    cluster = admit(settings.kafka, access.to_run(settings, SINK_PARTS))
     cluster.require(**settings.topics.model_dump())
     partitions = cluster.partitions[settings.topics.readings]
     with ExitStack() as undo:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from flows import events
+from flows import access, events
 from flows.events import Tally
 from flows.items import Encoded
 from flows.kafka import (
@@ -137,7 +137,7 @@ class Transactions:
         settings, manifest = self.settings, self._manifest
         kafka = settings.kafka
         transactional = Transactional(
-            f"{manifest.group}.outputs.{part}-of-{manifest.sink_parts:05d}",
+            access.group_of_part(manifest.group, part, manifest.sink_parts),
             settings.topics.readings,
             manifest.partitions,
             min(LONGEST, manifest.epoch_seconds + kafka.delivery_seconds),

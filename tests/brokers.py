@@ -248,11 +248,11 @@ class ApacheKafka:
 def _free_ports() -> tuple[int, int]:
     """Two ports that nobody listens on now; somebody may before we do, so callers try again."""
     order = random.SystemRandom().sample(PORTS, len(PORTS))
-    free = (port for port in order if _is_free(port))
+    free = (port for port in order if is_free(port))
     return next(free), next(free)
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))

@@ -23,6 +23,7 @@ __all__ = [
     "librdkafka",
     "options",
     "silent",
+    "without_values",
 ]
 
 KAFKA_PYTHON = {
@@ -175,3 +176,18 @@ def silent() -> logging.Logger:
     quiet = logging.getLogger(f"{librdkafka.name}.quiet")
     quiet.setLevel(logging.CRITICAL)
     return quiet
+
+
+def without_values(connection: Connection, text: str) -> str:
+    """Leave out of a client's message what it repeats of ``[kafka.security]``: it may be secret.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> kafka = SimpleNamespace(bootstrap="a:9093", security={"security.protocol": "hunter2"})
+    >>> without_values(kafka, 'Invalid value "hunter2" for "security.protocol"')
+    'Invalid value "..." for "security.protocol"'
+    """
+    for value in sorted(filter(None, connection.security.values()), key=len, reverse=True):
+        text = text.replace(f'"{value}"', '"..."')
+    return text

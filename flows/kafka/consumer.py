@@ -13,6 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka import Message as Raw
 
 from flows.kafka.connection import BrokerError, Connection, Health, librdkafka, options
+from flows.kafka.rights import AccessError, Right
 
 __all__ = ["OffsetExpired", "PartitionQueue", "SharedConsumer"]
 
@@ -28,8 +29,6 @@ HOPELESS = frozenset({
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
 })  # fmt: skip
 
 
@@ -114,7 +113,8 @@ class SharedConsumer:
 
     def __init__(self, connection: Connection, *, topic: str, group: str) -> None:
         self.health = Health()
-        self._topic = topic
+        self._topic, self._group = topic, group
+        self._denied = ""
         self._queues: dict[int | None, PartitionQueue] = {}  # keys as the client types them
         self._polling = threading.Lock()
         self._due = 0.0
@@ -149,6 +149,8 @@ class SharedConsumer:
             return
         try:
             raws = self._consumer.consume(BATCH, 0)
+            if self._denied:
+                raise AccessError(self._denied)
             self._due = 0.0 if len(raws) == BATCH else monotonic() + LINGER
             for raw in raws:
                 self._sort(raw)
@@ -203,10 +205,12 @@ class SharedConsumer:
             self._queues[raw.partition()].at_end = True
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._from_earliest(raw, error)
+        elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            self._denied = Right("Read", "topic", self._topic, "topics.readings").denied()
         elif error.fatal() or error.code() in HOPELESS:
             msg = (
                 f"topics.readings: {raw.topic()!r} cannot be read ({error.str()}); "
-                "see that it exists and that this client may read it, then start again"
+                "see that it exists, then start again"
             )
             raise BrokerError(msg)
         else:
@@ -228,3 +232,5 @@ class SharedConsumer:
         self._unconfirmed -= 1
         if error is not None:
             self.health.failed(error)
+            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                self._denied = Right("Read", "group", self._group, "kafka.group").denied()

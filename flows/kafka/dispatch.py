@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Raw
 
 from flows.kafka.connection import Connection, Health, librdkafka, options
+from flows.kafka.rights import Right
 from flows.kafka.stopping import StopFlag
 from oodl.errors import OodlError
 
@@ -225,6 +226,7 @@ class Dispatch:
         self.failure: OodlError | None = None
         self.answers = 0
         self._together = together
+        self._transactions = str(more.get("transactional.id", ""))
         self._answered = answered
         self.client = Producer(
             {
@@ -308,10 +310,14 @@ class Dispatch:
 
     def fail(self, output: Output, error: KafkaError) -> None:
         """Keep the first failure: it is raised from now on."""
-        self.failure = self.failure or DeliveryError(
+        msg = (
             f"{output.topic}: expected the broker's confirmation, got {error.str()}; "
             "nothing is lost: when the broker is back, start again from the last snapshot"
         )
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            denied = Right("Write", "topic", output.topic, output.topic).denied()
+            msg = f"{denied}; nothing is lost: start again from the last snapshot"
+        self.failure = self.failure or DeliveryError(msg)
 
     def check(self) -> None:
         """Raise the failure, if there is one."""
@@ -321,6 +327,8 @@ class Dispatch:
     def fatal(self, problem: BaseException) -> OodlError:
         """Say what a client that can do nothing more has met; for what its functions raise."""
         error = error_of(problem)
+        if denied := self.denied(error):
+            return DeliveryError(f"{denied}; nothing is lost: start again from the last snapshot")
         if error.code() in FENCED:
             return FencedError(
                 "kafka.group: expected to be the only process of this name, but another has taken "
@@ -331,6 +339,12 @@ class Dispatch:
             f"kafka.bootstrap: the client cannot go on ({error.str()}); "
             "nothing is lost: start again from the last snapshot"
         )
+
+    def denied(self, error: KafkaError) -> str:
+        """Name the right to the transactions' name, where it is missing; else ""."""
+        if error.code() != KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            return ""
+        return Right("Write", "transactional-id", self._transactions, "kafka.group").denied()
 
     def _poll(self, seconds: float) -> None:
         try:

@@ -28,6 +28,7 @@ from flows.kafka.dispatch import (
     Together,
     error_of,
 )
+from flows.kafka.rights import Right
 from oodl.errors import OodlError
 
 __all__ = ["HangingError", "TransactionClient", "Transactional"]
@@ -167,7 +168,7 @@ class TransactionClient:
         try:
             self.dispatch.client.begin_transaction()
         except CLIENT_ERRORS as problem:
-            raise self.dispatch.fatal(problem) from problem
+            raise self._failure(problem) from problem
         self._begun = True
 
     def settle(self) -> None:
@@ -278,6 +279,9 @@ class TransactionClient:
 
     def _failure(self, problem: BaseException) -> OodlError:
         error = error_of(problem)
+        if denied := self._denied(error):
+            self.close()
+            return DeliveryError(f"{denied}; nothing is lost: start again from the last snapshot")
         if error.fatal():
             return self.dispatch.fatal(problem)
         if error.txn_requires_abort():
@@ -286,6 +290,19 @@ class TransactionClient:
             f"transaction {self._transactional.name}: expected the broker to complete it, got "
             f"{error.str()}; nothing is lost: start again from the last snapshot"
         )
+
+    def _denied(self, error: KafkaError) -> str:
+        """Name the right that is missing; "" when that is not what the broker says."""
+        name, topic = self._transactional.name, self._transactional.topic
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return Right("Read", "group", name, "kafka.group").denied()
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return (
+                f"topics: expected the right to Read {topic}, and to Write topics.codes and "
+                "topics.dead_letters, got not each of them; let an administrator grant it: the "
+                "next start names it"
+            )
+        return self.dispatch.denied(error)
 
 
 def _answer(answer: Future[object], call: Callable[[float], object], seconds: float) -> None:

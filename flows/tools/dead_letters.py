@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from flows.kafka import StopFlag, client_options
+from flows import access
+from flows.kafka import StopFlag, admit, client_options
 from flows.settings import Settings, load
 from flows.tools.letter_box import LetterBox, Tell
 from flows.tools.letter_report import as_json, explained, newest, table, tally
@@ -87,6 +88,7 @@ def list_letters(which: Which = ALL, *, settings: Path | None = None, json: bool
         Print one JSON object a reason instead of a table.
     """
     chosen = load(settings)
+    admit(chosen.kafka, access.to_see_letters(chosen))
     with _opened(chosen) as box, _progress("reading") as tell:
         found = tally(box.scan(which.selection.first, tell), which.selection)
     if json:
@@ -119,6 +121,7 @@ def explain(
         Print a JSON object.
     """
     chosen = load(settings)
+    admit(chosen.kafka, access.to_see_letters(chosen))
     with _opened(chosen) as box, _progress("reading") as tell:
         if letter is not None:
             found = box.letter(*position(letter))
@@ -178,6 +181,7 @@ def send_again(
         msg = "dead-letters send-again: expected which letters, got none; name some, or take --all"
         raise ValueFault(msg)
     chosen = load(settings)
+    admit(chosen.kafka, access.to_see_letters(chosen) if dry_run else access.to_resend(chosen))
     with _interruptible() as stop, _opened(chosen) as box, _opened(chosen) as other:
         with _progress("looking for notes") as tell:
             notes = {each.of for each in box.scan(None, tell) if isinstance(each, Note)}

@@ -13,7 +13,8 @@ from typing import IO
 from kafka.errors import KafkaError
 from rich.console import Console
 
-from flows.kafka import BrokerError, client_options
+from flows import access
+from flows.kafka import BrokerError, admit, client_options
 from flows.settings import Settings, load
 from flows.tools.follow import Follower
 from flows.tools.rebuild import Outcome, Rebuilder
@@ -165,6 +166,7 @@ def _follow(rebuilder: Rebuilder, file: IO[str], settings: Settings, *, until_en
     BrokerError
         If the broker does not answer.
     """
+    admit(settings.kafka, access.to_decode(settings))
     try:
         with Follower(rebuilder, client_options(settings), settings.topics) as follower:
             for _ in follower.read(until_end=until_end):

@@ -10,7 +10,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from rich.console import Console
 
-from flows.kafka import DeliveryError, client_options
+from flows import access
+from flows.kafka import DeliveryError, admit, client_options
 from flows.settings import Settings
 from flows.tools.feed import Feed, Sent, Values
 
@@ -120,6 +121,7 @@ def send_to_broker(source: Feed, ticking: Iterable[int], settings: Settings) -> 
     console = Console(stderr=True, highlight=False)
     every = TERMINAL_SECONDS if console.is_terminal else LINE_SECONDS
     topic = settings.topics.readings
+    admit(settings.kafka, access.to_send(settings))
     sender = Sender(client_options(settings), topic)
     try:
         with console.status(f"sending to {topic}") as status:

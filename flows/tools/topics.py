@@ -86,7 +86,8 @@ def topics(
             problems = list(_settle(admin, wanted(asked, partitions), there))
     except KafkaError as problem:
         msg = f"topics: expected {asked.kafka.bootstrap} to create and describe, got {problem!r}; "
-        raise BrokerError(msg + "see that this client may administer it") from problem
+        msg += "see that this client may Create, Describe and DescribeConfigs these topics"
+        raise BrokerError(msg) from problem
     if problems:
         raise TopicsError("\n".join(problems))
 

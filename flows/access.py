@@ -1,0 +1,64 @@
+"""What the pipeline and each tool have to be allowed on the broker, and nothing beyond it.
+
+docs/security.md shows the same as a table, with the commands that grant it.
+"""
+
+from collections.abc import Iterator
+
+from flows.kafka import Right
+from flows.settings import Settings
+
+__all__ = ["group_of_part", "to_decode", "to_resend", "to_run", "to_see_letters", "to_send"]
+
+
+def group_of_part(group: str, part: str, parts: int) -> str:
+    """Name the consumer group and the transactions of a part of the sink.
+
+    >>> group_of_part("oodl", "00003", 8)
+    'oodl.outputs.00003-of-00008'
+    """
+    return f"{group}.outputs.{part}-of-{parts:05d}"
+
+
+def to_run(settings: Settings, parts: int) -> Iterator[Right]:
+    """Yield what `oodl run` needs; `parts` is how many the sink has."""
+    names = settings.topics
+    yield Right("Read", "topic", names.readings, "topics.readings")
+    yield Right("Read", "group", settings.kafka.group, "kafka.group")
+    yield Right("Write", "topic", names.codes, "topics.codes")
+    yield Right("Write", "topic", names.dictionaries, "topics.dictionaries")
+    yield Right("Write", "topic", names.dead_letters, "topics.dead_letters")
+    # with which a flow goes on that has lost its snapshots
+    yield Right("Read", "topic", names.dictionaries, "topics.dictionaries")
+    if settings.recovery.delivery == "exactly-once":
+        for number in range(parts):
+            name = group_of_part(settings.kafka.group, f"{number:05d}", parts)
+            yield Right("Read", "group", name, "kafka.group")
+            yield Right("Write", "transactional-id", name, "kafka.group")
+
+
+def to_send(settings: Settings) -> Iterator[Right]:
+    """Yield what `oodl simulate` and `oodl sense` need."""
+    yield Right("Write", "topic", settings.topics.readings, "topics.readings")
+
+
+def to_decode(settings: Settings) -> Iterator[Right]:
+    """Yield what `oodl decode --follow` needs; it is in no group."""
+    yield Right("Read", "topic", settings.topics.codes, "topics.codes")
+    yield Right("Read", "topic", settings.topics.dictionaries, "topics.dictionaries")
+
+
+def to_see_letters(settings: Settings) -> Iterator[Right]:
+    """Yield what `oodl dead-letters list` and `explain` need."""
+    yield Right("Read", "topic", settings.topics.dead_letters, "topics.dead_letters")
+
+
+def to_resend(settings: Settings) -> Iterator[Right]:
+    """Yield what `oodl dead-letters send-again` needs in any case: it writes notes as well.
+
+    To send again what was cut it has to read the readings besides, and for a code that was refused
+    to write codes.
+    """
+    yield from to_see_letters(settings)
+    yield Right("Write", "topic", settings.topics.dead_letters, "topics.dead_letters")
+    yield Right("Write", "topic", settings.topics.readings, "topics.readings")

@@ -1,0 +1,140 @@
+"""Apache Kafka that lets nobody in without a name, and nobody do what was not granted.
+
+Beside the listener of the administrator (PLAINTEXT, may do everything) it has one that wants a
+certificate (SSL) and one that wants a password under TLS (SASL_SSL, SCRAM-SHA-512).
+"""
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from tests.brokers import PORTS, ApacheKafka, is_free
+from tests.certificates import Authority
+
+__all__ = ["Grant", "SecureKafka"]
+
+PATIENCE = 30.0
+LISTENERS = ("SSL", "SASL_SSL")
+
+
+class Grant(NamedTuple):
+    """A right, as `kafka-acls` has it: what may be done with what."""
+
+    operation: AclOperation
+    kind: ResourceType
+    name: str
+    pattern: ResourcePatternType = ResourcePatternType.LITERAL
+
+
+class SecureKafka(ApacheKafka):
+    """A broker that authenticates and authorises.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = Authority(folder / "certificates", "oodl-tests")
+        broker = self.authority.issue("broker")
+        super().__init__(
+            folder,
+            {
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
+                "SSL:SSL,SASL_SSL:SASL_SSL",
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": "User:ANONYMOUS",
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(broker.store),
+                "ssl.truststore.type": "PEM",
+                "ssl.truststore.location": str(self.authority.certificate),
+                "listener.name.ssl.ssl.client.auth": "required",
+                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common."
+                "security.scram.ScramLoginModule required;",
+            },
+        )
+        self._more: dict[str, int] = {}
+
+    def address_of(self, listener: str) -> str:
+        """Where clients of a listener connect."""
+        return f"127.0.0.1:{self._more[listener]}"
+
+    def add_user(self, name: str, password: str) -> None:
+        """Let somebody in by SCRAM."""
+        mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        upsertion = UserScramCredentialUpsertion(name, mechanism, password.encode())
+        admin = self.admin()
+        for answer in admin.alter_user_scram_credentials([upsertion]).values():
+            answer.result(PATIENCE)
+
+    def allow(self, principal: str, grants: Iterable[Grant]) -> None:
+        """Let somebody do this and nothing else; return when the broker goes by it."""
+        admin = self.admin()
+        wanted = {_binding(principal, grant) for grant in grants}
+        there = set(admin.describe_acls(_all_of(principal)).result(PATIENCE))
+        withdrawn = [_exactly(each) for each in there - wanted]
+        answers = [
+            *(admin.delete_acls(withdrawn) if withdrawn else {}).values(),
+            *(admin.create_acls([*(wanted - there)]) if wanted - there else {}).values(),
+        ]
+        for answer in answers:
+            answer.result(PATIENCE)
+        for _ in self._until(f"{principal} is not allowed as asked"):
+            if set(admin.describe_acls(_all_of(principal)).result(PATIENCE)) == wanted:
+                return
+
+    def _launch(self) -> int:
+        assert self._ports is not None
+        if not self._more:
+            order = random.SystemRandom().sample(PORTS, len(PORTS))
+            free = (port for port in order if is_free(port) and port not in self._ports)
+            self._more = {listener: next(free) for listener in LISTENERS}
+        own = dict(zip(("PLAINTEXT", "CONTROLLER"), self._ports, strict=True)) | self._more
+        places = [f"{listener}://127.0.0.1:{port}" for listener, port in own.items()]
+        self._settings["listeners"] = ",".join(places)
+        return super()._launch()
+
+
+def _all_of(principal: str) -> AclBindingFilter:
+    """Every right of somebody; None is any, which the client's own types leave out."""
+    anything: Any = None
+    return AclBindingFilter(
+        ResourceType.ANY,
+        anything,
+        ResourcePatternType.ANY,
+        principal,
+        anything,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+
+
+def _exactly(found: AclBinding) -> AclBindingFilter:
+    return AclBindingFilter(
+        found.restype,
+        found.name,
+        found.resource_pattern_type,
+        found.principal,
+        found.host,
+        found.operation,
+        found.permission_type,
+    )
+
+
+def _binding(principal: str, grant: Grant) -> AclBinding:
+    operation, kind, name, pattern = grant
+    return AclBinding(kind, name, pattern, principal, "*", operation, AclPermissionType.ALLOW)
