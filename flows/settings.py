@@ -57,6 +57,13 @@ __all__ = [
 ]
 
 PREFIX, DELIMITER = "OODL_", "__"
+SECRETS = (
+    "sasl.password",
+    "sasl.oauthbearer.client.secret",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+)
 RIVALS = {"tolerance": "atoms", "atoms": "tolerance"}  # a coding rule, and the one it replaces
 REMEMBERED = 100_000  # groups whose pattern is not looked for again
 LARGEST_FRAME = 256  # numbers; a dictionary has the square of it
@@ -70,8 +77,34 @@ class SettingsError(OodlError, ValueError):
 
 
 def _dotted(security: object) -> object:
-    """Give options their names with dots: TOML nests them, an environment has underscores."""
-    return dict(_flat(security)) if isinstance(security, dict) else security
+    """Give options their names with dots: TOML nests them, an environment has underscores.
+
+    A secret may stand in a file of its own, which the option with ".file" after its name leads to.
+    """
+    if not isinstance(security, dict):
+        return security
+    options = dict(_flat(security))
+    for name in SECRETS:
+        path = options.pop(f"{name}.file", None)
+        if path is not None:
+            if name in options:
+                problem: LiteralString = "expected {name} or {name}.file, got both; leave one out"
+                raise _unfit(problem, name=name)
+            options[name] = _secret(name, str(path))
+    return options
+
+
+def _secret(name: str, path: str) -> str:
+    """Read a secret; the line's end is none of it, and the path may be one that is misplaced."""
+    try:
+        found = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        got = "an empty one"
+    except (OSError, ValueError) as missing:
+        found, got = "", getattr(missing, "strerror", None) or "other bytes"
+    if not found:
+        problem: LiteralString = "{name}.file: expected a file of UTF-8, got {got}; name another"
+        raise _unfit(problem, name=name, got=got)
+    return found
 
 
 def _flat(options: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -119,7 +152,9 @@ class KafkaSettings(_Section):
         120.0, ge=1, le=300, description="seconds an output may take to be confirmed"
     )
     security: Annotated[dict[str, str], BeforeValidator(_dotted)] = live(
-        default_factory=dict, repr=False, description="options of librdkafka by their own names"
+        default_factory=dict,
+        repr=False,
+        description="options of librdkafka by their own names; secrets also by <name>.file",
     )
 
 
@@ -441,7 +476,9 @@ def _told(place: str, problem: ErrorDetails) -> str:
         return where + problem["msg"]
     expected = re.sub(r"^\w+ should (be |have |match )?", "expected ", problem["msg"])
     section, keys = _section(loc)
-    got = "a secret" if "security" in loc else f"{problem['input']!r:.80}"
+    got = f"{problem['input']!r:.80}"
+    if "security" in loc or loc == ("kafka",):  # that one may hold the other, as a text
+        got = "a value that may be secret"
     remedy = section.model_fields[keys[0]].description if keys else "write it as a table"
     return where + f"{expected}, got {got}; {remedy}"
 

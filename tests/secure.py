@@ -5,6 +5,7 @@ certificate (SSL) and one that wants a password under TLS (SASL_SSL, SCRAM-SHA-5
 """
 
 import random
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +22,23 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from flows.kafka import Right
+from flows.settings import TopicSettings, load
 from tests.brokers import PORTS, ApacheKafka, is_free
 from tests.certificates import Authority
+from tests.fault.workers import create_topics, free_port, write_settings
 
-__all__ = ["Grant", "SecureKafka"]
+__all__ = ["KEY_PASSWORD", "PASSWORD", "Client", "Grant", "SecureKafka", "Security", "grant_of"]
 
+Security = dict[str, str]
+
+PASSWORD = "right-horse-battery"
+KEY_PASSWORD = "staple-under-the-mat"
+KINDS = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional-id": ResourceType.TRANSACTIONAL_ID,
+}
 PATIENCE = 30.0
 LISTENERS = ("SSL", "SASL_SSL")
 
@@ -138,3 +151,77 @@ def _exactly(found: AclBinding) -> AclBindingFilter:
 def _binding(principal: str, grant: Grant) -> AclBinding:
     operation, kind, name, pattern = grant
     return AclBinding(kind, name, pattern, principal, "*", operation, AclPermissionType.ALLOW)
+
+
+class Client:
+    """Somebody with topics of their own, by password or by certificate."""
+
+    def __init__(
+        self,
+        broker: SecureKafka,
+        folder: Path,
+        listener: str = "SASL_SSL",
+        delivery: str = "at-least-once",
+        *,
+        topics: bool = True,
+    ) -> None:
+        self.broker, self.folder = broker, folder
+        self.name = f"c{uuid.uuid4().hex[:12]}"
+        self.topics = {role: f"{self.name}.{role}" for role in TopicSettings.model_fields}
+        if topics:
+            create_topics(broker, self.name, partitions=2)
+        self.address = broker.address_of(listener)
+        enter = {"SASL_SSL": self._by_password, "SSL": self._by_certificate}
+        self.principal, self.security = enter[listener]()
+        self.port = free_port()
+        self.file = self.write(self.security, delivery)
+        self.settings = load(self.file)
+
+    def write(self, security: Security, delivery: str = "at-least-once") -> Path:
+        return write_settings(
+            self.folder,
+            {
+                "kafka": {"bootstrap": self.address, "group": self.name, "delivery_seconds": 20},
+                "kafka.security": dict(security),
+                "topics": {**self.topics},
+                "recovery": {
+                    "folder": str(self.folder / "recovery"),
+                    "epoch_seconds": 0.2,
+                    "delivery": delivery,
+                },
+                "metrics": {"port": self.port},
+            },
+        )
+
+    def allow(self, *rights: Right) -> None:
+        """Grant rights, those to all parts of the sink by their prefix, as the guide does."""
+        self.broker.allow(self.principal, sorted({grant_of(right) for right in rights}))
+
+    def _by_password(self) -> tuple[str, Security]:
+        self.broker.add_user(self.name, PASSWORD)
+        return f"User:{self.name}", {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": self.name,
+            "sasl.password": PASSWORD,
+            "ssl.ca.location": str(self.broker.authority.certificate),
+        }
+
+    def _by_certificate(self) -> tuple[str, Security]:
+        own = self.broker.authority.issue(self.name, password=KEY_PASSWORD)
+        return f"User:CN={self.name}", {
+            "security.protocol": "SSL",
+            "ssl.ca.location": str(self.broker.authority.certificate),
+            "ssl.certificate.location": str(own.certificate),
+            "ssl.key.location": str(own.key),
+            "ssl.key.password": KEY_PASSWORD,
+        }
+
+
+def grant_of(right: Right) -> Grant:
+    """What an administrator grants: to parts of the sink at once, by how their names begin."""
+    operation, kind = AclOperation[right.operation.upper()], KINDS[right.kind]
+    prefix, parts, _ = right.name.partition(".outputs.")
+    if parts:
+        return Grant(operation, kind, prefix + parts, ResourcePatternType.PREFIXED)
+    return Grant(operation, kind, right.name)

@@ -1,4 +1,4 @@
-"""The embedded broker with the four topics, and settings that lead to it."""
+"""The embedded broker with the four topics, settings that lead to it, and a guarded broker."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,9 @@ import pytest
 
 from flows.kafka import EmbeddedBroker
 from flows.settings import Settings
+from tests.brokers import ApacheKafka
+from tests.fault.conftest import kafka_class  # noqa: F401  (a fixture)
+from tests.secure import SecureKafka
 
 
 @pytest.fixture
@@ -20,3 +23,14 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
                 "recovery": {"folder": tmp_path / "recovery", "epoch_seconds": 0.2},
             }
         )
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(
+    kafka_class: type[ApacheKafka],  # noqa: F811  (the fixture above)
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SecureKafka]:
+    """A broker that lets in and allows only what it was told to."""
+    assert issubclass(SecureKafka, kafka_class)
+    with SecureKafka(tmp_path_factory.mktemp("secure")) as broker:
+        yield broker

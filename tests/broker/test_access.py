@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,111 +13,22 @@ from flows import access
 from flows.dataflow import SINK_PARTS, assemble
 from flows.events import Tally
 from flows.kafka import AccessError, BrokerError, Right, StopFlag, describe
-from flows.settings import Settings, TopicSettings, load
+from flows.settings import Settings, load
 from flows.tools.dead_letters import list_letters, send_again
 from flows.tools.decode import decode
 from flows.tools.sender import send_to_broker
 from flows.tools.topics import topics
-from tests.brokers import ApacheKafka
 from tests.certificates import Authority
-from tests.fault.conftest import kafka_class  # noqa: F401  (a fixture)
-from tests.fault.workers import Worker, create_topics, free_port, wait_until, write_settings
-from tests.secure import Grant, SecureKafka
+from tests.fault.workers import Worker, wait_until
+from tests.secure import PASSWORD, Client, Grant, SecureKafka, Security, grant_of
 from tests.traffic import Record, codes_by_position, machine, read, send
 
-Security = dict[str, str]
-
-PASSWORD = "right-horse-battery"
-KEY_PASSWORD = "staple-under-the-mat"
-KINDS = {
-    "topic": ResourceType.TOPIC,
-    "group": ResourceType.GROUP,
-    "transactional-id": ResourceType.TRANSACTIONAL_ID,
-}
 DELIVERIES = ("at-least-once", "exactly-once")
 
 
-@pytest.fixture(scope="module")
-def broker(
-    kafka_class: type[ApacheKafka],  # noqa: F811  (the fixture above)
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[SecureKafka]:
-    assert issubclass(SecureKafka, kafka_class)
-    with SecureKafka(tmp_path_factory.mktemp("secure")) as running:
-        yield running
-
-
-class Client:
-    """Somebody with topics of their own, by password or by certificate."""
-
-    def __init__(
-        self,
-        broker: SecureKafka,
-        folder: Path,
-        listener: str = "SASL_SSL",
-        delivery: str = "at-least-once",
-        *,
-        topics: bool = True,
-    ) -> None:
-        self.broker, self.folder = broker, folder
-        self.name = f"c{uuid.uuid4().hex[:12]}"
-        self.topics = {role: f"{self.name}.{role}" for role in TopicSettings.model_fields}
-        if topics:
-            create_topics(broker, self.name, partitions=2)
-        self.address = broker.address_of(listener)
-        enter = {"SASL_SSL": self._by_password, "SSL": self._by_certificate}
-        self.principal, self.security = enter[listener]()
-        self.port = free_port()
-        self.file = self.write(self.security, delivery)
-        self.settings = load(self.file)
-
-    def write(self, security: Security, delivery: str = "at-least-once") -> Path:
-        return write_settings(
-            self.folder,
-            {
-                "kafka": {"bootstrap": self.address, "group": self.name, "delivery_seconds": 20},
-                "kafka.security": dict(security),
-                "topics": {**self.topics},
-                "recovery": {
-                    "folder": str(self.folder / "recovery"),
-                    "epoch_seconds": 0.2,
-                    "delivery": delivery,
-                },
-                "metrics": {"port": self.port},
-            },
-        )
-
-    def allow(self, *rights: Right) -> None:
-        """Grant rights, those to all parts of the sink by their prefix, as the guide does."""
-        self.broker.allow(self.principal, sorted({_grant(right) for right in rights}))
-
-    def _by_password(self) -> tuple[str, Security]:
-        self.broker.add_user(self.name, PASSWORD)
-        return f"User:{self.name}", {
-            "security.protocol": "SASL_SSL",
-            "sasl.mechanism": "SCRAM-SHA-512",
-            "sasl.username": self.name,
-            "sasl.password": PASSWORD,
-            "ssl.ca.location": str(self.broker.authority.certificate),
-        }
-
-    def _by_certificate(self) -> tuple[str, Security]:
-        own = self.broker.authority.issue(self.name, password=KEY_PASSWORD)
-        return f"User:CN={self.name}", {
-            "security.protocol": "SSL",
-            "ssl.ca.location": str(self.broker.authority.certificate),
-            "ssl.certificate.location": str(own.certificate),
-            "ssl.key.location": str(own.key),
-            "ssl.key.password": KEY_PASSWORD,
-        }
-
-
-def _grant(right: Right) -> Grant:
-    operation, kind = AclOperation[right.operation.upper()], KINDS[right.kind]
-    prefix, parts, _ = right.name.partition(".outputs.")
-    if parts:
-        return Grant(operation, kind, prefix + parts, ResourcePatternType.PREFIXED)
-    return Grant(operation, kind, right.name)
+@pytest.fixture
+def broker(secure_kafka: SecureKafka) -> SecureKafka:
+    return secure_kafka
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
@@ -221,8 +131,8 @@ def test_a_right_that_is_missing_is_told_at_the_start_with_the_command_that_gran
         right for right in rights if _shape(right) == (asked.operation, asked.kind, asked.key)
         and (".outputs." in right.name) == (".outputs." in asked.name)
     }  # fmt: skip
-    look = {_grant(right)._replace(operation=AclOperation.DESCRIBE) for right in lacking}
-    broker.allow(client.principal, {*map(_grant, rights - lacking), *look})
+    look = {grant_of(right)._replace(operation=AclOperation.DESCRIBE) for right in lacking}
+    broker.allow(client.principal, {*map(grant_of, rights - lacking), *look})
     # then the flow does not start
     with pytest.raises(AccessError) as refused:
         assemble(client.settings, Tally(), StopFlag())

@@ -124,8 +124,8 @@ def test_every_problem_is_named_at_once_with_path_got_and_remedy(file: Path) -> 
     expected = [
         "oodl.toml: kafka.bootstrap: expected at least 1 character, got ''; brokers to start from",
         "oodl.toml: kafka.grup: unknown key; did you mean kafka.group?",
-        'oodl.toml: kafka.security."sasl.password": expected a valid string, got a secret; '
-        "options of librdkafka by their own names",
+        'oodl.toml: kafka.security."sasl.password": expected a valid string, got a value that '
+        "may be secret; options of librdkafka by their own names; secrets also by <name>.file",
         "oodl.toml: topics.readings: expected pattern '^[a-zA-Z0-9._-]{1,249}$', got 'a b'; "
         "topic that readings come from",
         "oodl.toml: topics.dead_letters: expected four different topics, got "
@@ -303,6 +303,75 @@ def test_both_rules_in_the_environment_are_refused(monkeypatch: pytest.MonkeyPat
 def test_a_secret_is_not_shown_with_the_settings() -> None:
     settings = Settings.model_validate({"kafka": {"security": {"sasl.password": "hunter2"}}})
     assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kafka = 'hunter2'",
+        "[kafka]\nsecurity = 'hunter2'",
+        "[kafka]\nsecurity = ['hunter2']",
+        "[kafka.security]\nsasl.password = ['hunter2']",
+        "[kafka.security]\nsasl.password.file = 'hunter2'",
+        "[kafka.security]\nsasl.password = 'hunter2'\nsasl_password.file = 'hunter2'",
+        "[kafka.security]\nsasl.password = hunter2",
+        "[kafka.security]\nsasl.password = 'hunter2",
+        "[kafka.security]\nsasl.password = 'hunter2'\nsasl.password = 'hunter2'",
+        "[kafka]\nsasl.password = 'hunter2'",
+        "[sasl]\npassword = 'hunter2'",
+    ],
+)
+def test_no_problem_repeats_a_secret(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert problems(file)
+    assert not any("hunter2" in told for told in problems(file))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OODL_KAFKA",
+        "OODL_KAFKA__SECURITY",
+        "OODL_KAFKA__SASL_PASSWORD",
+        "OODL_KAFKA_SECURITY_SASL_PASSWORD",
+        "OODL_KAFKA__SECURITY__SASL_PASSWORD_FILE",
+    ],
+)
+def test_no_problem_of_the_environment_repeats_a_secret(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, '{"security": {"sasl.password": "hunter2"}}')
+    assert problems(None)
+    assert not any("hunter2" in told for told in problems(None))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_secret_may_stand_in_a_file_of_its_own(
+    file: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    own = file.with_name("password")
+    own.write_text(f" hunter 2 {end}")
+    file.write_text(f"[kafka.security]\nsasl.password.file = '{own}'")
+    assert load(file).kafka.security == {"sasl.password": " hunter 2 "}
+
+    file.write_text("")
+    monkeypatch.setenv("OODL_KAFKA__SECURITY__SASL_PASSWORD_FILE", str(own))
+    assert load(file).kafka.security == {"sasl.password": " hunter 2 "}
+
+
+@pytest.mark.parametrize(
+    ("content", "got"), [(None, "No such file or directory"), (b"\n", "an empty one"),
+                         (b"\xff", "other bytes")],
+)  # fmt: skip
+def test_a_file_that_has_no_secret_is_told(file: Path, content: bytes | None, got: str) -> None:
+    own = file.with_name("password")
+    if content is not None:
+        own.write_bytes(content)
+    file.write_text(f"[kafka.security]\nssl.key.password.file = '{own}'")
+    assert problems(file) == [
+        "oodl.toml: kafka.security: ssl.key.password.file: expected a file of UTF-8, "
+        f"got {got}; name another"
+    ]
 
 
 def test_the_first_pattern_that_matches_decides(file: Path) -> None:
