@@ -17,6 +17,7 @@ COMPOSE := docker-compose.yml
 PROMETHEUS := infra/prometheus/prometheus.yml
 PORT ?= 9092
 EXAMPLES ?= 1000000
+SBOM ?= build/sbom.json
 PYTEST := $(BIN)/python -m pytest
 
 # The matrices are small: more BLAS threads only wait for one another.
@@ -54,6 +55,13 @@ $(READY): $(LOCKED) pyproject.toml
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+
+.PHONY: sbom
+sbom: $(READY) ## list all parts of the lock in build/sbom.json (CycloneDX)
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --of JSON -o $(SBOM) requirements.lock
+	@echo "sbom: $(SBOM)"
 
 .PHONY: fmt
 fmt: $(READY) ## format the code and repair what ruff can
