@@ -22,7 +22,7 @@ from oodl.drift import Watch
 from oodl.learner import Chunks, Growing, Learner, State, rows_of
 from oodl.loudness import Loudness
 from oodl.loudness import weights as row_weights
-from oodl.oracle import Oracle, WarmStart, renewed
+from oodl.oracle import Oracle, WarmStart, renewed, shifted
 from oodl.outliers import Guard, impute
 from oodl.schedule import RowMemory
 from oodl.together import Together
@@ -262,8 +262,8 @@ class Adaptive:
         reached = float(asked.trace())
         if reached <= 0:
             return _Turn(D, G, 0.0, Z, X)
-        asked.ravel()[:: len(D) + 1] += self.ridge * reached / len(D)
-        S = renewed(D.dot(self.oracle(asked)))
+        answer = self.oracle(shifted(asked, self.ridge * reached / len(D)))
+        S = renewed(D.dot(answer))
         return _Turn(S, G, max(0.0, 1 - reached / float(np.vdot(S, G))), Z, X)
 
 

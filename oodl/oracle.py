@@ -216,21 +216,13 @@ class WarmStart:
 
 def _turn(E: Array) -> Array:
     """Return ``exp(E)`` to second order: orthogonal up to ``E**4 / 4`` where E is skew."""
-    turn: Array = E.dot(E)
-    turn *= 0.5
-    turn += E
-    turn.ravel()[:: len(E) + 1] += 1
-    return turn
+    return shifted(E + 0.5 * E.dot(E), 1)
 
 
 def _quintic(X: Array, square: Array, coefficients: tuple[float, float, float]) -> Array:
-    """Return ``a X + X (b S + c S S)`` for S = ``X.T @ X``."""
+    """Return ``X (a I + b S + c S S)`` for S = ``X.T @ X``."""
     a, b, c = coefficients
-    inner = square.dot(square)
-    inner *= c
-    inner += b * square
-    raised: Array = X.dot(inner)
-    raised += a * X
+    raised: Array = X.dot(shifted(square.dot(shifted(c * square, b)), a))
     return raised
 
 
@@ -240,10 +232,14 @@ def renewed(S: Array) -> Array:
 
 
 def _nearer(S: Array, square: Array) -> Array:
-    nearer: Array = S.dot(square)
-    nearer *= -0.5
-    nearer += 1.5 * S
+    nearer: Array = S.dot(shifted(-0.5 * square, 1.5))
     return nearer
+
+
+def shifted(matrix: Array, number: float) -> Array:
+    """Add a multiple of the identity to a contiguous matrix, in place."""
+    matrix.reshape(-1)[:: len(matrix) + 1] += number
+    return matrix
 
 
 def _require_square(G: Array) -> None:
