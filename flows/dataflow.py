@@ -6,6 +6,8 @@ afterwards, for `oodl run`.
 """
 
 import atexit
+import os
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,25 +22,31 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from flows import access, events, manifest, private
+from flows import access, events, manifest, private, snapshots
 from flows.events import Tally
 from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
 from flows.kafka import Cluster, SharedConsumer, StopFlag, Together, admit
 from flows.manifest import Manifest
+from flows.members import ALONE, Hold, Member, hold
 from flows.memory import Memory
 from flows.outbox import Delivery, Outbox
 from flows.settings import Settings, load
 from flows.sink import KafkaSink
+from flows.snapshots import READINGS
 from flows.source import KafkaSource, Shared
 from flows.state import FORMAT
 from flows.transactions import Transactions
-from oodl.errors import OodlError
+from oodl.errors import OodlError, ValueFault
 
-__all__ = ["Pipeline", "assemble", "build"]
+__all__ = ["PeerError", "Pipeline", "assemble", "build"]
 
 SINK_PARTS = 8  # workers that can write at a time; fixed by the recovery folder's manifest
 RECOVERY_PARTS = 1  # files of snapshots: one transaction an epoch, whatever the number of groups
+
+
+class PeerError(OodlError, ConnectionError):
+    """Another process of the cluster has ended: this one cannot go on without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +56,9 @@ class Pipeline:
     Parameters
     ----------
     flow : Dataflow
-    consumer : SharedConsumer
-    folder : Path
+    shared : Shared
+        What its source works with.
+    folder : Hold
         Of the snapshots.
     epoch : timedelta
         Between two snapshots.
@@ -58,8 +67,8 @@ class Pipeline:
     """
 
     flow: Dataflow
-    consumer: SharedConsumer
-    folder: Path
+    shared: Shared
+    folder: Hold
     epoch: timedelta
     held: ExitStack
 
@@ -74,16 +83,48 @@ class Pipeline:
         OodlError
             What ended the flow, without the engine's wrapping.
         """
-        recovery = RecoveryConfig(self.folder, timedelta(0))  # type: ignore[no-untyped-call]
         try:
-            cli_main(  # type: ignore[no-untyped-call]
-                self.flow, epoch_interval=self.epoch, recovery_config=recovery
-            )
+            self._run()
         except BytewaxRuntimeError as wrapped:
             if isinstance(wrapped.__cause__, OodlError):
                 raise wrapped.__cause__ from None
             raise
-        self.consumer.close()
+        self.shared.consumer.close()
+
+    def _run(self) -> None:
+        member = self.folder.member
+        recovery = RecoveryConfig(self.folder.folder, timedelta(0))  # type: ignore[no-untyped-call]
+        place: dict[str, object] = {}
+        if not member.alone:
+            self.shared.stop.listen(self._leave_early)
+            place = {"process_id": member.process, "addresses": list(member.addresses)}
+        try:
+            cli_main(  # type: ignore[no-untyped-call]
+                self.flow, epoch_interval=self.epoch, recovery_config=recovery, **place
+            )
+        except BaseException as panic:
+            if type(panic).__name__ != "PanicException":  # what the engine ends with in a cluster
+                raise
+            if failure := self.shared.tally.beats.failure:
+                raise failure from None
+            if self.shared.stop and not self.shared.tally.readings_received:
+                sys.exit(0)  # another one was asked to end as well, and had not begun
+            msg = (
+                "the cluster: expected all of its processes to go on, but another has ended; "
+                "nothing is lost: start all of them again, they go on from the last snapshot"
+            )
+            raise PeerError(msg) from panic
+
+    @property
+    def _begun(self) -> bool:
+        """Whether readings are read: until then the engine waits for the other processes."""
+        return bool(self.shared.tally.beats.behind)
+
+    def _leave_early(self) -> None:
+        """End at once while nothing was begun: then the engine waits, and hears no signal."""
+        if not self._begun:
+            events.flow_ended(self.shared.tally)
+            os._exit(0)
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +162,18 @@ def build(settings: Settings | Path | str, *, tally: Tally | None = None) -> Dat
     return pipeline.flow
 
 
-def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
+def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = ALONE) -> Pipeline:
     """Check all that the flow stands on, and put it together.
+
+    Parameters
+    ----------
+    settings : Settings
+    tally : Tally
+        Where to count.
+    stop : StopFlag
+        What ends the flow once it runs.
+    member : Member
+        The process's place in a cluster.
 
     Raises
     ------
@@ -132,15 +183,18 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
     cluster = admit(settings.kafka, access.to_run(settings, SINK_PARTS))
     cluster.require(**settings.topics.model_dump())
     partitions = cluster.partitions[settings.topics.readings]
+    _require_work(settings, partitions, member)
     with ExitStack() as undo:
-        agreed = _hold_folder(settings, cluster, undo)
+        folder = undo.enter_context(hold(settings.recovery.folder, member))
+        with folder.preparing():
+            agreed, lost = _prepare(settings, cluster)
         epoch = agreed.epoch_seconds
         events.epoch_chosen(tally, seconds=epoch)
         topic, group = settings.topics.readings, settings.kafka.group
         consumer = SharedConsumer(settings.kafka, topic=topic, group=group)
         delivery = _delivery(settings, tally, stop, agreed)
         undo.callback(delivery.close)
-        memory = Memory(settings, tally, dict(cluster.partitions))
+        memory = Memory(settings, tally, dict(cluster.partitions), lost=lost)
         shared = Shared(
             settings,
             tally,
@@ -150,12 +204,24 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag) -> Pipeline:
             begin=memory.offset,
             channels=memory.channels,
             meanwhile=delivery.hear,
+            asked=folder.asked,
+            ask=folder.ask,
         )
         sink = KafkaSink(delivery, agreed.sink_parts, tally.beats)
         flow = _connect(KafkaSource(shared), Steps(settings, tally, memory.take), sink)
         stop.defer()
         held = undo.pop_all()
-    return Pipeline(flow, consumer, settings.recovery.folder, timedelta(seconds=epoch), held)
+    return Pipeline(flow, shared, folder, timedelta(seconds=epoch), held)
+
+
+def _require_work(settings: Settings, partitions: int, member: Member) -> None:
+    """Refuse a process that would have no partition to read."""
+    if len(member.addresses) > partitions:
+        msg = (
+            f"topics.readings: expected a partition a process, got {partitions} partitions of "
+            f"{settings.topics.readings} for {len(member.addresses)} processes; start fewer"
+        )
+        raise ValueFault(msg)
 
 
 def _delivery(settings: Settings, tally: Tally, stop: StopFlag, agreed: Manifest) -> Delivery:
@@ -178,10 +244,16 @@ def _is_of_group(arrived: Arrived) -> TypeGuard[tuple[str, GroupBlock | Expiry]]
     return isinstance(arrived[1], GroupBlock | Expiry)
 
 
-def _hold_folder(settings: Settings, cluster: Cluster, undo: ExitStack) -> Manifest:
-    """Hold the recovery folder, see that it belongs to this flow, and make it ready."""
+def _prepare(settings: Settings, cluster: Cluster) -> tuple[Manifest, bool]:
+    """See that the recovery folder belongs to this flow, and make it ready.
+
+    Returns
+    -------
+    agreed : Manifest
+    lost : bool
+        Whether there is no snapshot to go on from.
+    """
     folder = settings.recovery.folder
-    undo.enter_context(manifest.lock(folder))
     expected = Manifest(
         cluster=cluster.id,
         group=settings.kafka.group,
@@ -194,6 +266,6 @@ def _hold_folder(settings: Settings, cluster: Cluster, undo: ExitStack) -> Manif
     agreed = manifest.check_or_create(folder, expected)
     if not manifest.check_snapshots(folder):
         init_db_dir(folder, RECOVERY_PARTS)  # type: ignore[no-untyped-call]
-        for snapshots in folder.glob("part-*.sqlite3"):  # what SQLite puts beside has their mode
-            private.withhold(snapshots)
-    return agreed
+        for path in folder.glob(snapshots.FILES):  # what SQLite puts beside has their mode
+            private.withhold(path)
+    return agreed, not any(snapshots.read(folder, READINGS))

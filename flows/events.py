@@ -347,14 +347,15 @@ def metrics_port_moved(tally: Tally, *, wanted: int, bound: int) -> None:
     log.warning("Metrics port moved. wanted=%(wanted)d bound=%(bound)d", fields)
 
 
-def log_to(stream: TextIO, level: int = logging.INFO) -> None:
+def log_to(stream: TextIO, level: int = logging.INFO, *, process: int | None = None) -> None:
     """Send the log to a stream: text for a terminal, else one JSON object a line.
 
-    Called again, the log goes to the new stream alone.
+    Called again, the log goes to the new stream alone. A process of a cluster names its number.
     """
     handler = logging.StreamHandler(stream)
-    human = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    handler.setFormatter(human if stream.isatty() else _JsonLines())
+    named = "" if process is None else f"process {process} "
+    human = logging.Formatter(f"%(asctime)s %(levelname)s {named}%(message)s", datefmt="%H:%M:%S")
+    handler.setFormatter(human if stream.isatty() else _JsonLines(process))
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(level)
@@ -371,11 +372,16 @@ def _present(codes: Codes) -> npt.NDArray[np.float64]:
 class _JsonLines(logging.Formatter):
     """A record as one line of JSON: when, how grave, the sentence, and its fields."""
 
+    def __init__(self, process: int | None) -> None:
+        super().__init__()
+        self._place = {} if process is None else {"process": process}
+
     def format(self, record: logging.LogRecord) -> str:
         told: dict[str, object] = {
             "time": record.created,
             "level": record.levelname.lower(),
             "message": record.getMessage(),
+            **self._place,
         }
         if isinstance(record.args, Mapping):
             told = {**record.args, **told}

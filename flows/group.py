@@ -13,6 +13,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from flows import events
 from flows.events import Tally
+from flows.health import keeping_failures
 from flows.items import Encoded, Expiry, GroupBlock
 from flows.kafka import Output
 from flows.settings import Settings
@@ -66,12 +67,14 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
     """
 
     def __init__(self, steps: Steps, resume: bytes | None) -> None:
-        self._steps = steps
+        self._steps, self._beats = steps, steps.tally.beats
         self._packed = resume
         self._group = ""
         self._coder = GroupCoder()
         self._state: GroupState | None = None
+        self._partitions: list[int] = []
 
+    @keeping_failures
     def on_batch(self, values: list[GroupBlock | Expiry]) -> tuple[Iterable[Encoded], bool]:
         """Code the blocks in order; the engine lets go of a group that was forgotten."""
         encoded = []
@@ -80,6 +83,8 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
                 self._forget(item.group)
                 continue
             state = self._state or self._begin(item.group)
+            if item.partition not in self._partitions:
+                self._meet(item.partition)
             self._state, outputs = self._coder.step(state, item.block)
             self._packed = None
             encoded.append(self._encode(item, outputs))
@@ -109,6 +114,13 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
             return state
         events.group_noticed(self._steps.tally, group=group, noticed=Noticed("restart"))
         return self._coder.start()
+
+    def _meet(self, partition: int) -> None:
+        """Come from a partition for the first time; there should be no second one."""
+        self._partitions.append(partition)
+        if len(self._partitions) > 1:
+            told = " and ".join(map(str, self._partitions))
+            events.oddity(self._steps.tally, "second_partition", f"{self._group}: {told}")
 
     def _forget(self, group: str) -> None:
         self._state = self._packed = None

@@ -5,12 +5,23 @@ thread. So the answer is true also when the flow's thread hangs.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, get_args
+from functools import wraps
+from typing import Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, get_args
 
-__all__ = ["READY", "STATES", "Beats", "Link", "State", "StateName", "asks_for_restart", "state"]
+__all__ = [
+    "READY",
+    "STATES",
+    "Beats",
+    "Link",
+    "State",
+    "StateName",
+    "asks_for_restart",
+    "keeping_failures",
+    "state",
+]
 
 PAUSE = 5.0  # seconds without a reading after which a flow that worked is idle
 SILENT_AFTER = 5.0  # a broker that is there answers a fetch within a second, data or none
@@ -72,6 +83,10 @@ class Beats:
         When it ended.
     patience : float
         Seconds after which what waits in the sink hangs: the client gave it up before.
+    peers : int
+        Other processes of the cluster: the flow waits while one of them is held by the broker.
+    failure : Exception or None
+        What was raised first in a part of the flow.
     links : list of Link
         The connections; the flow adds them as it opens them.
 
@@ -94,6 +109,8 @@ class Beats:
     writing: float | None = None
     ended: float | None = None
     patience: float = GIVEN_UP_AFTER
+    peers: int = 0
+    failure: Exception | None = None
     links: list[Link] = field(default_factory=list)
     _total: int = 0
 
@@ -127,6 +144,33 @@ class Beats:
     def end(self) -> None:
         """Note that the flow has ended."""
         self.ended = time.monotonic()
+
+
+class _Watched(Protocol):
+    """A part of the flow."""
+
+    _beats: Beats
+
+
+S = TypeVar("S", bound=_Watched)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def keeping_failures(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Keep what a method raises: in a cluster the engine ends, and does not tell why."""
+
+    @wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except StopIteration:
+            raise
+        except Exception as problem:
+            self._beats.failure = self._beats.failure or problem
+            raise
+
+    return call
 
 
 def state(now: float, beats: Beats) -> State:
@@ -176,6 +220,9 @@ def _hung(now: float, beats: Beats) -> State | None:
     seen = max(beats.turned or 0.0, beats.writing or 0.0)
     if now - seen <= STALLED_AFTER:
         return None
+    if beats.peers and now - seen <= beats.patience:
+        reason = f"the flow has waited for another process of the cluster for {now - seen:.0f} s"
+        return State("blocked", seen, f"{reason}, or hangs")
     reason = f"the flow's thread has not come back to its source for {now - seen:.0f} s"
     return State("stalled", seen, reason)
 

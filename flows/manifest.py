@@ -14,12 +14,21 @@ from typing import TextIO
 import msgspec
 
 from flows import private
+from flows.snapshots import FILES
 from oodl.errors import OodlError
 
-__all__ = ["Manifest", "ManifestError", "check_or_create", "check_snapshots", "lock", "write"]
+__all__ = [
+    "LOCK",
+    "Manifest",
+    "ManifestError",
+    "check_or_create",
+    "check_snapshots",
+    "lock",
+    "open_lock",
+    "write",
+]
 
 FILE, LOCK = "manifest.json", "lock"
-SNAPSHOTS = "*.sqlite3"  # bytewax's own files
 REMEDY = "undo the change, or name a new folder as recovery.folder"
 UNWRITABLE = "give this user the right to write there, or name another recovery.folder"
 DAMAGED = "delete the folder: the flow goes on from what its consumer group has committed"
@@ -93,7 +102,7 @@ def check_snapshots(folder: Path) -> bool:
     ManifestError
         If they are damaged, or not ours to write.
     """
-    files = sorted(folder.glob(SNAPSHOTS))
+    files = sorted(folder.glob(FILES))
     for path in files:
         if not os.access(path, os.W_OK):
             msg = f"{path}: expected a file to write to, got one that is read-only; {UNWRITABLE}"
@@ -125,23 +134,16 @@ def lock(folder: Path) -> TextIO:
     ManifestError
         If another process holds it, or it cannot be written to.
     """
-    try:
-        private.make_folder(folder)
-        private.check(folder)
-        file = open(folder / LOCK, "a+", encoding="ascii", opener=private.opener)  # noqa: SIM115
-    except private.ExposedError:
-        raise
-    except OSError as problem:
-        msg = f"{folder}: expected a folder to write to, got: {problem.strerror}; {UNWRITABLE}"
-        raise ManifestError(msg) from problem
+    file = open_lock(folder, LOCK)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as taken:
         file.seek(0)
         holder = file.read().strip()
         file.close()
+        named = f"process {holder}" if holder.isdigit() else f"the cluster at {holder}"
         msg = (
-            f"{folder}: expected to hold this recovery folder alone, but process {holder} does; "
+            f"{folder}: expected to hold this recovery folder alone, but {named} does; "
             "stop that one, or name another recovery.folder"
         )
         raise ManifestError(msg) from taken
@@ -149,6 +151,27 @@ def lock(folder: Path) -> TextIO:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def open_lock(folder: Path, name: str) -> TextIO:
+    """Open a file of a folder to lock it; both are made where they are missing.
+
+    Raises
+    ------
+    ExposedError
+        If anyone else could write in it.
+    ManifestError
+        If the folder cannot be written to.
+    """
+    try:
+        private.make_folder(folder)
+        private.check(folder)
+        return open(folder / name, "a+", encoding="ascii", opener=private.opener)
+    except private.ExposedError:
+        raise
+    except OSError as problem:
+        msg = f"{folder}: expected a folder to write to, got: {problem.strerror}; {UNWRITABLE}"
+        raise ManifestError(msg) from problem
 
 
 def _damage(path: Path) -> str:
@@ -168,7 +191,7 @@ def _read(folder: Path) -> Manifest | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
-        if any(folder.glob(SNAPSHOTS)):
+        if any(folder.glob(FILES)):
             msg = f"{path}: missing beside snapshots; put it back, or name a new recovery.folder"
             raise ManifestError(msg) from None
         return None

@@ -22,12 +22,17 @@ class Memory:
     tally : Tally
     partitions : dict of str to int
         Every topic, with how many partitions it has.
+    lost : bool
+        Whether there is no snapshot at all. In a cluster a group's readings may be read by one
+        process and its step be in another, which has to know without having asked for an offset.
     """
 
-    def __init__(self, settings: Settings, tally: Tally, partitions: dict[str, int]) -> None:
+    def __init__(
+        self, settings: Settings, tally: Tally, partitions: dict[str, int], *, lost: bool = False
+    ) -> None:
         self._settings, self._tally, self._partitions = settings, tally, partitions
-        self._offsets: dict[int, int] | None = None
-        self._recalled = False
+        self._offsets = self._committed() if lost else None
+        self._lost, self._recalled = lost, False
         self._last: dict[str, tuple[tuple[int, int], DictionaryMessage]] = {}
 
     def offset(self, partition: int) -> int | None:
@@ -39,10 +44,9 @@ class Memory:
             When the broker does not tell.
         """
         if self._offsets is None:
-            kafka, topic = self._settings.kafka, self._settings.topics.readings
-            self._offsets = committed(kafka, kafka.group, topic, self._partitions[topic])
+            self._offsets = self._committed()
         found = self._offsets.get(partition)
-        if found is not None and not self._recalled:
+        if found is not None:
             self._recall()
         return found
 
@@ -52,7 +56,15 @@ class Memory:
         return () if found is None else tuple(found[1].channels)
 
     def take(self, group: str) -> Version | None:
-        """Return the last dictionary of a group, if there is one that fits; only once."""
+        """Return the last dictionary of a group, if there is one that fits; only once.
+
+        Raises
+        ------
+        BrokerError
+            When the broker does not tell.
+        """
+        if self._lost and self._offsets:
+            self._recall()
         found = self._last.pop(group, None)
         if found is None or found[1].window != self._settings.for_group(group).coding.window:
             return None
@@ -62,8 +74,14 @@ class Memory:
             events.oddity(self._tally, "dictionary_unreadable", str(problem))
             return None
 
+    def _committed(self) -> dict[int, int]:
+        kafka, topic = self._settings.kafka, self._settings.topics.readings
+        return committed(kafka, kafka.group, topic, self._partitions[topic])
+
     def _recall(self) -> None:
-        """Read the dictionaries: what was committed has no snapshot any more."""
+        """Read the dictionaries once: what was committed has no snapshot any more."""
+        if self._recalled:
+            return
         self._recalled = True
         kafka, topic = self._settings.kafka, self._settings.topics.dictionaries
         for raw in whole_topic(kafka, kafka.group, topic, self._partitions[topic]):

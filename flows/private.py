@@ -65,7 +65,10 @@ def check(folder: Path) -> None:
 
 def _exposed(path: Path) -> str:
     """Say how others could write a file or a folder; "" when they could not."""
-    found, own = path.stat(), os.geteuid()
+    try:
+        found, own = path.stat(), os.geteuid()
+    except FileNotFoundError:  # another process of the cluster has done with it
+        return ""
     if found.st_uid not in (own, ROOT):
         expected, got = f"user {own} as its owner", f"user {found.st_uid}"
         remedy = f"`chown {own} {path}` if you know what is in it"

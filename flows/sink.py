@@ -33,7 +33,7 @@ from zlib import crc32
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from flows.health import Beats
+from flows.health import Beats, keeping_failures
 from flows.items import Encoded
 from flows.outbox import Delivery, PartOutbox
 from flows.wire import Rejected
@@ -80,6 +80,7 @@ class SinkPart(StatefulSinkPartition[Encoded | Rejected, None]):
     def __init__(self, outbox: PartOutbox, beats: Beats) -> None:
         self._outbox, self._beats = outbox, beats
 
+    @keeping_failures
     def write_batch(self, values: list[Encoded | Rejected]) -> None:
         """Send a batch: dictionaries first, and the rest once those are confirmed."""
         outbox = self._outbox
@@ -89,6 +90,7 @@ class SinkPart(StatefulSinkPartition[Encoded | Rejected, None]):
             outbox.send([output for value in encoded for output in value.codes])
             outbox.bury([value for value in values if isinstance(value, Rejected)])
 
+    @keeping_failures
     def snapshot(self) -> None:
         """Return when everything written is confirmed."""
         with self._beats.in_sink():

@@ -12,8 +12,7 @@ Batching
     where its channels change on the way. Nothing here waits.
 Counted
     Readings received, rejected by reason, and oddities (unknown channels, key and field that
-    differ, a group on a second partition, headers that cannot be read); the lag of each partition
-    once a snapshot.
+    differ, headers that cannot be read); the lag of each partition once a snapshot.
 Broker away
     Nothing arrives, and nothing is raised: the client goes on asking. Health tells it by silence.
 Offset expired
@@ -40,6 +39,7 @@ from confluent_kafka import Message as Raw
 from flows import events
 from flows.events import Tally
 from flows.groups import Groups
+from flows.health import keeping_failures
 from flows.items import Arrived, Expiry, GroupBlock
 from flows.kafka import OffsetExpired, SharedConsumer, StopFlag
 from flows.settings import Settings
@@ -77,8 +77,10 @@ class Shared:
         The channels of a group without a snapshot, () where they are not known.
     meanwhile : callable
         Called at every turn, data or none: for what has to be done regularly in this process.
-    owners : dict of str to int
-        The partition on which each group was first seen.
+    asked : callable
+        Says what has asked another process of the cluster to end; "" while nothing has.
+    ask : callable
+        Asks the others to end, for the cause it is given.
     """
 
     settings: Settings
@@ -89,7 +91,8 @@ class Shared:
     begin: Callable[[int], int | None] = lambda _: None
     channels: Callable[[str], tuple[str, ...]] = lambda _: ()
     meanwhile: Callable[[], None] = lambda: None
-    owners: dict[str, int] = field(default_factory=dict)
+    asked: Callable[[], str] = lambda: ""
+    ask: Callable[[str], None] = lambda _: None
     told: bool = False
 
     def __post_init__(self) -> None:
@@ -102,8 +105,11 @@ class Shared:
         if found > self.partitions and not self.stop:
             events.partitions_added(self.tally, topic=topic, was=self.partitions, now=found)
             self.stop.set("a new partition")
+        if not self.stop and (asked := self.asked()):
+            self.stop.set(asked)
         if self.stop and not self.told:
             self.told = True
+            self.ask(self.stop.cause)
             events.stop_requested(self.tally, signal=self.stop.cause)
         return bool(self.stop)
 
@@ -117,12 +123,13 @@ class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
     """
 
     def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+        self._shared, self._beats = shared, shared.tally.beats
 
     def list_parts(self) -> list[str]:
         """Name the partitions, zero-padded so that they sort as numbers do."""
         return [f"{number:05d}" for number in range(self._shared.partitions)]
 
+    @keeping_failures
     def build_part(
         self,
         step_id: str,  # noqa: ARG002  (the engine passes it by name)
@@ -157,6 +164,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._beats = shared.tally.beats
         self._beats.open(partition)
 
+    @keeping_failures
     def next_batch(self) -> list[Arrived]:
         """Return what has arrived: a block a group, and what is rejected.
 
@@ -225,7 +233,6 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
                 bucket.reject(self._reject(message, reading.reason, reading.detail))
                 continue
             for group in self._groups.expire(reading):
-                self._part_from(group)
                 bucket.expire(group)
             row = self._admit(message, reading)
             if isinstance(row, Rejected):
@@ -237,12 +244,9 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         return bucket.items()
 
     def _admit(self, message: Message, reading: Reading) -> Row | Rejected:
-        known = reading.group in self._groups
         row = self._groups.admit(reading)
         if isinstance(row, Refusal):
             return self._reject(message, cast(Reason, row.reason), row.detail)
-        if not known:
-            self._meet(reading.group)
         for kind in reading.oddities:
             events.oddity(self._shared.tally, kind, f"{reading.group} {_place(message)}")
         if row.unknown:
@@ -255,17 +259,6 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             self._shared.tally, reason=reason, position=_place(message), detail=detail
         )
         return Rejected(message, reason, detail)
-
-    def _meet(self, group: str) -> None:
-        """See a group for the first time; it should be on no other partition."""
-        owner = self._shared.owners.setdefault(group, self._partition)
-        if owner != self._partition:
-            detail = f"{group}: {owner} and {self._partition}"
-            events.oddity(self._shared.tally, "second_partition", detail)
-
-    def _part_from(self, group: str) -> None:
-        if self._shared.owners.get(group) == self._partition:
-            del self._shared.owners[group]
 
     def _tell_lag(self) -> None:
         tally = self._shared.tally

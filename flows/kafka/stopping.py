@@ -1,7 +1,10 @@
 """Whether the process was asked to end."""
 
+import os
 import signal
 import sys
+from collections.abc import Callable
+from threading import Thread
 from time import monotonic
 from types import FrameType
 from typing import Self
@@ -37,6 +40,16 @@ class StopFlag:
         """From now on only set the flag: the flow reads it, takes its snapshot and ends."""
         self._deferred = True
 
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call a function in a thread of its own at each signal from now on.
+
+        Also while this thread is in a library that lets no handler run.
+        """
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        Thread(target=_hear, args=(reading, heard), name="signals", daemon=True).start()
+
     def set(self, cause: str = "a call") -> None:
         """Ask the flow to end."""
         if self._since is None:
@@ -54,3 +67,8 @@ class StopFlag:
         self.set(signal.Signals(number).name)
         if not self._deferred:
             sys.exit(0)
+
+
+def _hear(reading: int, heard: Callable[[], None]) -> None:
+    while os.read(reading, 1):
+        heard()

@@ -43,6 +43,17 @@ while not stop:
 print(stop.cause, flush=True)
 sys.exit(7)
 """
+DEAF = """
+import ctypes, os
+from flows.kafka import StopFlag
+stop = StopFlag().install()
+stop.defer()
+stop.listen(lambda: os._exit(7))
+print("ready", flush=True)
+mutex = ctypes.create_string_buffer(64)
+for _ in range(2):  # the second time it waits for itself, and no handler runs meanwhile
+    ctypes.CDLL(None).pthread_mutex_lock(mutex)
+"""
 
 
 def test_a_broker_tells_its_id_and_its_topics() -> None:
@@ -359,6 +370,17 @@ def test_a_signal_ends_a_start_at_once_and_is_left_to_a_flow_that_runs(
 
     assert process.returncode == code
     assert said == (f"{number.name}\n" if phase == "running" else "")
+
+
+def test_a_signal_is_heard_while_a_library_has_the_main_thread() -> None:
+    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.2)
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(PATIENCE) == 7
 
 
 def fill(broker: EmbeddedBroker, partition: int, count: int) -> None:

@@ -74,10 +74,34 @@ def test_what_is_no_dictionary_is_an_oddity_and_a_tombstone_is_none(
     assert tally.oddities["dictionary_unreadable"] == 1
 
 
-def remembering(settings: Settings) -> tuple[Memory, Tally]:
+def test_a_process_that_reads_none_of_the_partitions_remembers_as_well(settings: Settings) -> None:
+    # given two processes of a cluster, and what they know of the snapshots
+    commit(settings, 0, 1000)
+    learned = published("press-0", 300)
+    write(settings, "press-0", learned)
+
+    (lost, tally), (kept, _) = remembering(settings, lost=True), remembering(settings)
+
+    # then a group's step has its dictionary though no offset was asked for here, unless it is new
+    assert identity(lost.take("press-0")) == learned[-1].version.id
+    assert tally.oddities["warm_start"] == 1
+    assert kept.take("press-0") is None
+
+
+def test_what_is_committed_after_the_start_is_nothing_to_go_on_from(settings: Settings) -> None:
+    write(settings, "press-0", published("press-0", 300))
+    memory, tally = remembering(settings, lost=True)
+
+    commit(settings, 0, 1000)  # by another process, of what it has read since
+
+    assert memory.take("press-0") is None
+    assert not tally.oddities
+
+
+def remembering(settings: Settings, *, lost: bool = False) -> tuple[Memory, Tally]:
     tally = Tally()
     partitions = dict.fromkeys(settings.topics.model_dump().values(), PARTITIONS)
-    return Memory(settings, tally, partitions), tally
+    return Memory(settings, tally, partitions, lost=lost), tally
 
 
 def commit(settings: Settings, partition: int, offset: int) -> None:

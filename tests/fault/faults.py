@@ -34,6 +34,8 @@ class Fault:
         The ways of delivery that it is done to.
     kafka, recovery : tuple of (str, object)
         Settings of these sections besides.
+    then : callable
+        Looks at more than the ledger when all is done.
     """
 
     act: Callable[[Stage], Figures]
@@ -45,6 +47,7 @@ class Fault:
     deliveries: tuple[str, ...] = ("at-least-once", "exactly-once")
     kafka: tuple[tuple[str, object], ...] = ()
     recovery: tuple[tuple[str, object], ...] = ()
+    then: Callable[[Stage], None] = lambda _: None
 
     def __repr__(self) -> str:
         return self.act.__name__

@@ -80,6 +80,7 @@ def perform(fault: Fault, delivery: str, broker: ApacheKafka, folder: Path) -> R
     try:
         figures = fault.act(stage)
         stage.finish()
+        fault.then(stage)
     finally:
         stage.close()
     return Row(

@@ -1,5 +1,6 @@
 """A pipeline on a real broker with readings on their way: what the faults are done to."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -102,11 +103,12 @@ class Stage:
         program: Sequence[str] = ("-m", "flows", "run", "--settings"),
         *,
         ordinary: bool = False,
+        processes: int = 1,
     ) -> Iterator[Worker]:
-        """Run a worker; when it is ended by nobody, it is killed."""
+        """Run a worker, or several as one; when it is ended by nobody, it is killed."""
         if any(each.process.poll() is None for each in self._watches):
             self._known = None  # what one of two has written is not told apart
-        port = free_port()
+        port = free_port(processes)
         sections: dict[str, dict[str, object]] = {
             "kafka": {"bootstrap": self.broker.address, "group": self.name, **self.kafka},
             "topics": {**self.topics},
@@ -120,7 +122,12 @@ class Stage:
         settings = write_settings(self.folder, sections)
         log_file = self.folder / f"worker-{len(self._watches)}.log"
         with Worker(
-            settings, port, log_file=log_file, program=program, ordinary=ordinary
+            settings,
+            port,
+            log_file=log_file,
+            program=program,
+            ordinary=ordinary,
+            processes=processes,
         ) as worker:
             watch = self._watches[worker] = Watch(worker)
             yield worker
@@ -137,6 +144,13 @@ class Stage:
         """Kill a worker that was looked at just before."""
         self._watches[worker].look()
         assert worker.end(signal.SIGKILL) == -signal.SIGKILL
+
+    def kill_of_cluster(self, cluster: Worker, numbers: Sequence[int]) -> None:
+        """Kill some processes of a cluster that was looked at just before."""
+        self._watches[cluster].look()
+        for pid in [cluster.pids()[number] for number in numbers]:
+            os.kill(pid, signal.SIGKILL)
+        assert cluster.process.wait(60) == 1
 
     def await_work(self, worker: Worker, outputs: int = 100) -> None:
         """Return when a worker has written something."""
@@ -251,16 +265,11 @@ class Stage:
         """A process that ends by itself tells what it handled: what the topics have gained."""
         outputs = len(self._there("codes")) + len(self._there("dead_letters"))
         known, self._known = self._known, outputs
-        said = worker.said()[-1]
-        sent = sum_of(said, "codes_sent", "dead_letters_sent")
+        said = worker.last_words()
+        sent = said["codes_sent"] + said["dead_letters_sent"]
         self.told += sent
-        assert sum_of(said, "coded", "rejected") == said["received"]
+        assert said["coded"] + said["rejected"] == said["received"]
         assert known is None or sent == outputs - known
 
 
 RECORDS = readings()
-
-
-def sum_of(said: dict[str, object], *names: str) -> int:
-    """Add up numbers of a log line."""
-    return sum(int(str(said[name])) for name in names)

@@ -9,6 +9,11 @@ from tests.fault.to_brokers import (
     offsets_expired,
     partitions_added,
 )
+from tests.fault.to_clusters import (
+    cluster_of_two_with_one_killed,
+    rescaled_1_2_1_3_2_1,
+    rows_of_every_group,
+)
 from tests.fault.to_folders import (
     folder_deleted_twice,
     folder_of_another_pipeline,
@@ -39,6 +44,14 @@ FAULTS = [
     Fault(stopped_for_20_seconds, seconds=10.0),
     Fault(second_process_on_the_same_folder),
     Fault(another_process_of_the_same_name, portions=True, deliveries=("exactly-once",)),
+    Fault(cluster_of_two_with_one_killed, seconds=9.0, kills=True, portions=True),
+    Fault(
+        rescaled_1_2_1_3_2_1,
+        seconds=9.0,
+        kills=True,
+        portions=True,
+        then=rows_of_every_group,
+    ),
     Fault(broker_restarted, seconds=10.0, alone=True),
     Fault(broker_frozen_for_15_seconds, seconds=10.0, alone=True),
     Fault(

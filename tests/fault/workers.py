@@ -9,7 +9,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +43,8 @@ class Worker:
     log_file : Path, optional
     ordinary : bool
         Whether files are closed to it that are closed to their owner, also where that is root.
+    processes : int
+        How many it is to start as one cluster; 1: it does the work itself.
     """
 
     def __init__(
@@ -51,10 +55,13 @@ class Worker:
         *,
         log_file: Path | None = None,
         ordinary: bool = False,
+        processes: int = 1,
     ) -> None:
         self.log_file = log_file or settings.with_suffix(".log")
-        self._port = port
+        self._ports = range(port, port + processes)
         command = [sys.executable, *program, str(settings)]
+        if processes > 1:
+            command += ["--processes", str(processes)]
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stderr=log, preexec_fn=be_ordinary if ordinary else None
@@ -64,6 +71,11 @@ class Worker:
         """Send a signal, and return what the process ends with."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
+
+    def pids(self) -> list[int]:
+        """The processes that it has started, in their order (Linux tells)."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return sorted(int(pid) for pid in listed.split())
 
     def await_handler(self) -> None:
         """Return when the process has its own way to end on SIGTERM (Linux tells)."""
@@ -80,7 +92,7 @@ class Worker:
 
         def reads() -> bool:
             try:
-                return self.ask("readyz")[0] == 200
+                return all(self.ask("readyz", port)[0] == 200 for port in self._ports)
             except OSError:
                 return False
 
@@ -91,10 +103,11 @@ class Worker:
         wait_until(lambda: bool(self.ask("healthz")[1]["state"] == name))
         return self.ask("healthz")[0], self.ask("readyz")[0]
 
-    def ask(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Return the status and the JSON that the process answers on a path."""
+    def ask(self, path: str, port: int = 0) -> tuple[int, dict[str, Any]]:
+        """Return the status and the JSON that the (first) process answers on a path."""
+        place = f"http://127.0.0.1:{port or self._ports[0]}/{path}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{path}") as answer:
+            with urllib.request.urlopen(place) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as refused:
             with refused:
@@ -106,14 +119,28 @@ class Worker:
         wait_until(lambda: self.metrics().get(SILENCE) != before, pause=0.01)
 
     def metrics(self) -> dict[tuple[str, str], float]:
-        """What the process exports now, by the name of a sample and its only label's value."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics") as answer:
-            families = list(text_string_to_metric_families(answer.read().decode()))
-        return {
-            (sample.name, "".join(sample.labels.values())): sample.value
-            for family in families
-            for sample in family.samples
-        }
+        """What is exported now, by the name of a sample and its only label's value.
+
+        Of a cluster the sum of what its processes export.
+        """
+        shown: dict[tuple[str, str], float] = defaultdict(float)
+        for port in self._ports:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                for family in text_string_to_metric_families(answer.read().decode()):
+                    for sample in family.samples:
+                        shown[sample.name, "".join(sample.labels.values())] += sample.value
+        return dict(shown)
+
+    def last_words(self) -> dict[str, int]:
+        """Numbers of the last line of the log; of a cluster the sum over its processes."""
+        last = {line.get("process"): line for line in self.said()}
+        assert len(last) == len(self._ports)
+        told: dict[str, int] = defaultdict(int)
+        for line in last.values():
+            for name, number in line.items():
+                if isinstance(number, int):
+                    told[name] += number
+        return dict(told)
 
     def said(self) -> list[dict[str, object]]:
         """The lines of its log that are events."""
@@ -163,12 +190,19 @@ def write_settings(folder: Path, sections: Mapping[str, Mapping[str, object]]) -
     return file
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(count: int = 1) -> int:
+    """Return a port that nobody listens on now, nor on the `count` - 1 that follow it."""
+    while True:
+        with ExitStack() as probes:
+            first = 0
+            try:
+                for number in range(count):
+                    probe = probes.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", first and first + number))
+                    first = first or probe.getsockname()[1]
+            except OSError:
+                continue
+            return first
 
 
 def wait_until(done: Callable[[], bool], pause: float = 0.05) -> None:

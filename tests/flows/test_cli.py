@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PUMPS = Path(__file__).parents[2] / "docs" / "examples" / "pumps.csv"
 
 
@@ -34,3 +36,21 @@ def test_a_file_whose_folder_is_not_there_is_told_in_one_line(tmp_path: Path) ->
 def test_a_problem_with_a_name_is_told_in_one_line() -> None:
     (line,) = told("decode")
     assert line.startswith("oodl: decode: expected --codes and --dictionaries, or --follow")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["-i", "0"], "oodl run: expected --process-id with --addresses, got --process-id alone"),
+        (["-a", "a:1;b:1"], "oodl run: expected --process-id with --addresses, got --addresses"),
+        (["-i", "2", "-a", "a:1;b:1"], "--process-id: expected 0 to 1 with 2 addresses, got 2"),
+        (["-i", "-1", "-a", "a:1;b:1"], "--process-id: expected 0 to 1 with 2 addresses, got -1"),
+        (["-i", "0", "-a", "a:1;a:1"], "--addresses: expected a different host:port a process"),
+        (["-i", "0", "-a", "a;b:1"], "--addresses: expected a different host:port a process"),
+        (["--processes", "0"], "--processes: expected at least 1, got 0"),
+        (["--processes", "2", "-i", "0", "-a", "a:1;b:1"], "oodl run: expected --processes or"),
+    ],
+)
+def test_a_place_that_no_cluster_has_is_told_in_one_line(words: list[str], expected: str) -> None:
+    (line,) = told("run", *words)
+    assert line.startswith(f"oodl: {expected}")

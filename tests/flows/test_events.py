@@ -275,6 +275,15 @@ def test_the_log_is_text_on_a_terminal_and_json_elsewhere() -> None:
     assert (line["level"], line["reason"], line["detail"]) == ("warning", "json", "a\nb")
 
 
+def test_a_process_of_a_cluster_names_its_number() -> None:
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        events.log_to(stream, process=1)
+        events.stop_requested(Tally(), signal="SIGTERM")
+    assert terminal.getvalue().endswith(" INFO process 1 Stop requested. signal=SIGTERM\n")
+    assert [line["process"] for line in lines(file)] == [1]
+
+
 def test_a_json_line_holds_a_traceback(written: io.StringIO, logger: logging.Logger) -> None:
     try:
         json.loads("{")

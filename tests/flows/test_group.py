@@ -161,6 +161,16 @@ def test_a_restored_group_may_be_forgotten_before_any_block_comes() -> None:
     assert let_go
 
 
+def test_a_group_on_a_second_partition_is_told_once_for_each() -> None:
+    tally = Tally()
+    group = logic(tally=tally)
+
+    for number in (0, 0, 2, 0, 2, 5):
+        group.on_batch([block("press-0", range(number, number + 1), partition=number)])
+
+    assert tally.oddities["second_partition"] == 2
+
+
 def logic(
     settings: Settings | None = None, tally: Tally | None = None, resume: bytes | None = None
 ) -> GroupLogic:

@@ -40,12 +40,13 @@ def beats(
     waiting: float | None = None,
     writing: float | None = None,
     ended: float | None = None,
+    peers: int = 0,
 ) -> Beats:
     """A flow that has read everything, but for what is said otherwise."""
     left = Beats(started=0.0, links=list(links) or [Wire()])
     left.behind[0], left.waiting = behind, waiting
     left.turned, left.moved, left.busy = turned, moved, moved
-    left.writing, left.ended = writing, ended
+    left.writing, left.ended, left.peers = writing, ended, peers
     return left
 
 
@@ -78,6 +79,8 @@ TABLE: list[tuple[Beats, StateName, float]] = [
     (beats(silent(60), behind=7, waiting=NOW - 60), "broker-away", NOW - 60),
     (beats(silent(60), moved=NOW - 1), "working", NOW - 1),
     (beats(silent(60), turned=NOW - 60), "stalled", NOW - 60),
+    (beats(turned=NOW - STALLED_AFTER - 1, peers=1), "blocked", NOW - STALLED_AFTER - 1),
+    (beats(turned=NOW - GIVEN_UP_AFTER - 1, peers=1), "stalled", NOW - GIVEN_UP_AFTER - 1),
     (beats(Wire(), lost(60, 200)), "idle", NOW - 500 + PAUSE),
     (beats(lost(LOST_AFTER, 70)), "idle", NOW - 500 + PAUSE),
     (beats(lost(LOST_AFTER + 1, 70)), "broker-away", NOW - 70),

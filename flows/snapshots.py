@@ -1,0 +1,48 @@
+"""The engine's snapshots, as the next start goes on from them.
+
+bytewax keeps them in SQLite: what each step had at the end of an epoch, and up to which epoch each
+worker of an execution came. What all of them have come to the end of is gone on from.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+__all__ = ["FILES", "GROUPS", "READINGS", "read"]
+
+FILES = "*.sqlite3"
+READINGS, GROUPS = "oodl.readings", "oodl.groups"  # steps of the flow: keys are partitions, groups
+FIRST_EPOCH = 1
+
+# As the engine asks when it starts (src/recovery.rs of its sources, version 0.21.1).
+LAST = """
+    SELECT state_key, ser_change FROM snaps JOIN (
+        SELECT step_id, state_key, max(snap_epoch) AS snap_epoch FROM snaps
+        WHERE snap_epoch < ? AND step_id = ? GROUP BY state_key
+    ) USING (step_id, state_key, snap_epoch) WHERE ser_change IS NOT NULL
+"""
+EXECUTION = "SELECT ex_num, worker_count, resume_epoch FROM exs ORDER BY ex_num DESC LIMIT 1"
+FRONTIERS = "SELECT worker_index, worker_frontier FROM fronts WHERE ex_num = ?"
+
+
+def read(folder: Path, step: str) -> Iterator[tuple[str, bytes]]:
+    """Yield what the next start over a folder goes on from: a step's keys, each with its pickle.
+
+    Nothing comes of a folder in which no snapshot was completed.
+    """
+    for path in folder.glob(FILES):
+        with closing(sqlite3.connect(path)) as database:
+            yield from database.execute(LAST, (_resume_epoch(database), step))
+
+
+def _resume_epoch(database: sqlite3.Connection) -> int:
+    """Find the first epoch that some worker of the last execution has not come to the end of."""
+    last = database.execute(EXECUTION).fetchone()
+    if last is None:
+        return FIRST_EPOCH
+    execution, workers, begun_at = last
+    frontiers: dict[int, int] = dict.fromkeys(range(workers), begun_at)
+    for worker, frontier in database.execute(FRONTIERS, (execution,)):
+        frontiers[worker] = max(frontier, begun_at)
+    return min(frontiers.values())
