@@ -1,5 +1,6 @@
 """What a worker exports, looked at while it runs: of one that is killed the last look is left."""
 
+from http.client import HTTPException
 from itertools import pairwise
 from threading import Event
 from time import monotonic
@@ -11,6 +12,7 @@ from tests.fault.workers import Worker
 __all__ = ["Watch", "written"]
 
 PAUSE = 0.2  # seconds
+RECEIVED = "oodl_readings_received_total", ""
 
 
 class Look(NamedTuple):
@@ -49,10 +51,10 @@ class Watch:
         began = monotonic()
         try:
             shown = self._worker.metrics()
-        except OSError:  # it does not answer yet, or no more
+        except (OSError, HTTPException):  # it does not answer yet, or no more
             return
-        received = shown["oodl_readings_received_total", ""]
-        self.looks.append(Look(began, received, _confirmed(shown)))
+        if RECEIVED in shown:
+            self.looks.append(Look(began, shown[RECEIVED], _confirmed(shown)))
 
     def lately(self, seconds: float) -> int:
         """Readings that it took in the last so many seconds in which it took any."""
