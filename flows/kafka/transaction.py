@@ -33,7 +33,7 @@ from oodl.errors import OodlError
 
 __all__ = ["HangingError", "TransactionClient", "Transactional"]
 
-HANGING = 10.0  # seconds without any progress after which a client is given up
+HANGING = 2.5, 10.0  # seconds without progress after which a client is given up: first, and at most
 ABORT_PATIENCE = 0.2  # seconds; what is not aborted then, the next start of the same name aborts
 RETRIED = frozenset({  # said of a request that is not part of a transaction
     KafkaError._TIMED_OUT,
@@ -106,6 +106,7 @@ class TransactionClient:
         self._together, self._answered = together, answered
         self._known_group = b""
         self._begun = False
+        self._patience = HANGING[0]
 
     @property
     def begun(self) -> bool:
@@ -180,8 +181,8 @@ class TransactionClient:
         DeliveryError, FencedError
             When an output failed.
         """
-        if not self.dispatch.wait(HANGING):
-            raise HangingError
+        if not self.dispatch.wait(self._patience):
+            raise self._hanging()
 
     def commit(self, reached: Mapping[int, int], until: float) -> None:
         """Commit, and with the outputs how far they reach: the next offset by partition.
@@ -199,6 +200,7 @@ class TransactionClient:
         self._try(partial(self._in_time, send), until)
         self._try(client.commit_transaction, until)
         self._begun = False
+        self._patience = HANGING[0]
 
     def abort(self, until: float) -> None:
         """Undo the open transaction.
@@ -251,7 +253,7 @@ class TransactionClient:
 
     def _try(self, call: Callable[[float], object], until: float) -> None:
         """Call a function of the client until it succeeds, hangs, or the time is over."""
-        hanging = monotonic() + HANGING
+        hanging = monotonic() + self._patience
         while True:
             try:
                 call(WAITING)
@@ -261,7 +263,7 @@ class TransactionClient:
                     raise self._failure(problem) from problem
                 self._together.watch()
                 if monotonic() > hanging:
-                    raise HangingError from problem
+                    raise self._hanging() from problem
             else:
                 self._together.answered()
                 return
@@ -270,12 +272,17 @@ class TransactionClient:
         """Call a function that does not keep to its time."""
         answer: Future[object] = Future()
         Thread(target=_answer, args=(answer, call, seconds), daemon=True).start()
-        hanging = monotonic() + HANGING
+        hanging = monotonic() + self._patience
         while not wait([answer], WAITING).done:
             self._together.watch()
             if monotonic() > hanging:
-                raise HangingError
+                raise self._hanging()
         answer.result()
+
+    def _hanging(self) -> HangingError:
+        """Have more patience with the next client, until one commits: the broker may be slow."""
+        self._patience = min(2 * self._patience, HANGING[1])
+        return HangingError()
 
     def _failure(self, problem: BaseException) -> OodlError:
         error = error_of(problem)
