@@ -7,6 +7,7 @@ afterwards, for `oodl run`.
 
 import atexit
 import os
+import re
 import sys
 import threading
 from contextlib import ExitStack
@@ -39,10 +40,15 @@ from flows.state import FORMAT
 from flows.transactions import Transactions
 from oodl.errors import OodlError, ValueFault
 
-__all__ = ["PeerError", "Pipeline", "assemble", "build"]
+__all__ = ["PeerError", "Pipeline", "SnapshotError", "assemble", "build"]
 
 SINK_PARTS = 8  # workers that can write at a time; fixed by the recovery folder's manifest
 RECOVERY_PARTS = 1  # files of snapshots: one transaction an epoch, whatever the number of groups
+PANIC = re.compile(r'SqliteFailure\(.*Some\("(.*)"\)')  # what the engine says when it cannot write
+
+
+class SnapshotError(OodlError, RuntimeError):
+    """A snapshot cannot be written: the process has to end."""
 
 
 class PeerError(OodlError, ConnectionError):
@@ -89,6 +95,10 @@ class Pipeline:
             if isinstance(wrapped.__cause__, OodlError):
                 raise wrapped.__cause__ from None
             raise
+        except RuntimeError as panic:
+            if found := PANIC.search(str(panic)):
+                raise self._unwritten(found[1]) from None
+            raise
         self.shared.consumer.close()
 
     def _run(self) -> None:
@@ -105,6 +115,8 @@ class Pipeline:
         except BaseException as panic:
             if type(panic).__name__ != "PanicException":  # what the engine ends with in a cluster
                 raise
+            if found := PANIC.search(str(panic)):
+                raise self._unwritten(found[1]) from None
             if failure := self.shared.tally.beats.failure:
                 raise failure from None
             if self.shared.stop and not self.shared.tally.readings_received:
@@ -125,6 +137,12 @@ class Pipeline:
         if not self._begun:
             events.flow_ended(self.shared.tally)
             os._exit(0)
+
+    def _unwritten(self, got: str) -> SnapshotError:
+        return SnapshotError(
+            f"{self.folder.folder}: expected to write a snapshot, got: {got}; make room there, or name "
+            "another recovery.folder; nothing is lost: the next start goes on from the last one"
+        )
 
     def __enter__(self) -> Self:
         return self

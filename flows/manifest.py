@@ -30,7 +30,7 @@ __all__ = [
 
 FILE, LOCK = "manifest.json", "lock"
 REMEDY = "undo the change, or name a new folder as recovery.folder"
-UNWRITABLE = "give this user the right to write there, or name another recovery.folder"
+UNWRITABLE = "give this user room and the right to write there, or name another recovery.folder"
 DAMAGED = "delete the folder: the flow goes on from what its consumer group has committed"
 
 
@@ -149,7 +149,10 @@ def lock(folder: Path) -> TextIO:
         raise ManifestError(msg) from taken
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
-    file.flush()
+    try:
+        file.flush()
+    except OSError as problem:
+        raise _unwritable(folder, problem) from problem
     return file
 
 
@@ -170,8 +173,12 @@ def open_lock(folder: Path, name: str) -> TextIO:
     except private.ExposedError:
         raise
     except OSError as problem:
-        msg = f"{folder}: expected a folder to write to, got: {problem.strerror}; {UNWRITABLE}"
-        raise ManifestError(msg) from problem
+        raise _unwritable(folder, problem) from problem
+
+
+def _unwritable(folder: Path, problem: OSError) -> ManifestError:
+    got = problem.strerror
+    return ManifestError(f"{folder}: expected a folder to write to, got: {got}; {UNWRITABLE}")
 
 
 def _damage(path: Path) -> str:
