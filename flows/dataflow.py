@@ -139,8 +139,9 @@ class Pipeline:
             os._exit(0)
 
     def _unwritten(self, got: str) -> SnapshotError:
+        folder = self.folder.folder
         return SnapshotError(
-            f"{self.folder.folder}: expected to write a snapshot, got: {got}; make room there, or name "
+            f"{folder}: expected to write a snapshot, got: {got}; make room there, or name "
             "another recovery.folder; nothing is lost: the next start goes on from the last one"
         )
 

@@ -20,7 +20,15 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-__all__ = ["PORT_TAKEN", "ApacheKafka", "BrokerError", "missing_programs", "resolve_jars"]
+__all__ = [
+    "PORT_TAKEN",
+    "ApacheKafka",
+    "BrokerError",
+    "KafkaCluster",
+    "free_port",
+    "missing_programs",
+    "resolve_jars",
+]
 
 ROOT = Path(__file__).parent.parent
 START = ROOT / "infra" / "broker" / "start"
@@ -34,6 +42,16 @@ ATTEMPTS = 5
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.1
+
+NODES = 1, 2, 3
+CLUSTER = "0000000000000000000003"
+COPIED = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+}
 
 
 class BrokerError(RuntimeError):
@@ -64,14 +82,22 @@ class ApacheKafka:
     """One node of Apache Kafka on 127.0.0.1; data, settings and log stay in `folder`.
 
     The ports are chosen at the first start and kept, so that clients find a restarted broker
-    where it was. `settings` are broker settings beside those of infra/broker/server.properties.
+    where it was. `settings` are broker settings beside those of infra/broker/server.properties;
+    `ports` (clients, controller) and `cluster` are given to the nodes of a `KafkaCluster`.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        ports: tuple[int, int] | None = None,
+        cluster: str = "",
+    ) -> None:
         self.folder = folder
         self.log_file = folder / "kafka.log"
         self._settings = dict(settings or {})
-        self._ports: tuple[int, int] | None = None
+        self._ports, self._cluster = ports, cluster
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -101,7 +127,7 @@ class ApacheKafka:
         restart = self._ports is not None
         for left in reversed(range(ATTEMPTS)):
             if not restart:
-                self._ports = _free_ports()
+                self._ports = free_port(), free_port()
             written = self._launch()
             try:
                 return self._await_ready()
@@ -141,7 +167,7 @@ class ApacheKafka:
     ) -> None:
         """Create a topic, with settings such as `message.timestamp.type`; wait for its leaders."""
         admin = self.admin()
-        topic = NewTopic(name, partitions, 1, config=dict(settings or {}))
+        topic = NewTopic(name, partitions, config=dict(settings or {}))
         admin.create_topics([topic])[name].result(READY_SECONDS)
         for _ in self._until(f"topic {name} has no leader in every partition"):
             known = admin.list_topics(timeout=5).topics.get(name)
@@ -169,9 +195,11 @@ class ApacheKafka:
     def _launch(self) -> int:
         """Start the process; the length of the log before it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        port, controller_port = self._ports or _free_ports()
+        port, controller_port = self._ports or (free_port(), free_port())
         command = [str(START), "--port", str(port), "--controller-port", str(controller_port)]
         command += ["--data", str(self.folder)]
+        if self._cluster:
+            command += ["--cluster", self._cluster]
         for key, value in self._settings.items():
             command += ["--set", f"{key}={value}"]
         with self.log_file.open("ab") as log:
@@ -245,11 +273,76 @@ class ApacheKafka:
         return f"broker at {self.address}: {complaint}; its log, {self.log_file}:\n{self.log()}"
 
 
-def _free_ports() -> tuple[int, int]:
-    """Two ports that nobody listens on now; somebody may before we do, so callers try again."""
+class KafkaCluster:
+    """Three nodes of Apache Kafka: each topic has three copies, and two confirm what is written.
+
+    Parameters
+    ----------
+    folder : Path
+        What the nodes keep.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        ports = [(free_port(), free_port()) for _ in NODES]
+        voters = [f"{node}@127.0.0.1:{port}" for node, (_, port) in zip(NODES, ports, strict=True)]
+        settings = {**COPIED, "controller.quorum.voters": ",".join(voters)}
+        self.nodes = [
+            ApacheKafka(
+                folder / f"node-{node}",
+                {**settings, "node.id": f"{node}"},
+                ports=own,
+                cluster=CLUSTER,
+            )
+            for node, own in zip(NODES, ports, strict=True)
+        ]
+
+    @property
+    def address(self) -> str:
+        """Where clients connect: all of the nodes."""
+        return ",".join(node.address for node in self.nodes)
+
+    def leader(self, topic: str, partition: int = 0) -> ApacheKafka:
+        """Return the node that leads a partition now."""
+        known = self.admin().list_topics(timeout=10).topics[topic].partitions[partition]
+        return self.nodes[known.leader - 1]
+
+    def create_topic(
+        self, name: str, *, partitions: int = 1, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Create a topic, and wait for its leaders."""
+        self.nodes[0].create_topic(name, partitions=partitions, settings=settings)
+
+    def admin(self) -> AdminClient:
+        """A client that administers these brokers."""
+        return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            for node in self.nodes:
+                node._launch()
+                undo.callback(node.kill)
+            for node in self.nodes:
+                node._await_ready()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for node in self.nodes:  # one after the other they would wait for those that are gone
+            node.kill()
+
+
+def free_port(count: int = 1) -> int:
+    """A port that nobody listens on now, nor on the `count` - 1 that follow it.
+
+    Somebody may before we do, so callers try again.
+    """
     order = random.SystemRandom().sample(PORTS, len(PORTS))
-    free = (port for port in order if is_free(port))
-    return next(free), next(free)
+    return next(port for port in order if all(map(is_free, range(port, port + count))))
 
 
 def is_free(port: int) -> bool:

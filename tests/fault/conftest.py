@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.brokers import ApacheKafka, missing_programs, resolve_jars
+from tests.brokers import ApacheKafka, KafkaCluster, missing_programs, resolve_jars
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,16 @@ def troubled_kafka(
     """Another broker, for what is done to it while others need theirs."""
     with kafka_class(tmp_path_factory.mktemp("troubled")) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def three_kafkas(
+    kafka_class: type[ApacheKafka],  # noqa: ARG001  (whether brokers can start here)
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[KafkaCluster]:
+    """Three brokers that copy to one another."""
+    with KafkaCluster(tmp_path_factory.mktemp("three")) as cluster:
+        yield cluster
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,7 +4,9 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.fault.readings import readings
 from tests.fault.stage import Stage
+from tests.traffic import Record
 
 __all__ = ["ALL", "PORTION", "Fault", "Figures", "refused", "work_and_end"]
 
@@ -28,8 +30,12 @@ class Fault:
         Whether what was learned is lost but for the last dictionary: a repeat may be another code.
     alone : bool
         Whether it is done to the broker, which other rows share otherwise.
+    copied : bool
+        Whether it takes three brokers, which copy to one another.
     portions : bool
         Whether it says itself how many readings may come.
+    records : callable
+        Returns what is sent.
     deliveries : tuple of str
         The ways of delivery that it is done to.
     kafka, recovery : tuple of (str, object)
@@ -43,11 +49,20 @@ class Fault:
     kills: bool = False
     forgets: bool = False
     alone: bool = False
+    copied: bool = False
     portions: bool = False
+    records: Callable[[], list[Record]] = readings
     deliveries: tuple[str, ...] = ("at-least-once", "exactly-once")
     kafka: tuple[tuple[str, object], ...] = ()
     recovery: tuple[tuple[str, object], ...] = ()
     then: Callable[[Stage], None] = lambda _: None
+
+    @property
+    def brokers(self) -> str:
+        """The name of the fixture that has them."""
+        if self.copied:
+            return "three_kafkas"
+        return "troubled_kafka" if self.alone else "apache_kafka"
 
     def __repr__(self) -> str:
         return self.act.__name__

@@ -1,10 +1,11 @@
 """20,000 readings of 20 machines, one in a hundred of them poison."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from tests.traffic import Record, machine
 
-__all__ = ["GROUPS", "LARGE", "POISON", "ROWS", "readings"]
+__all__ = ["GROUPS", "LARGE", "POISON", "ROWS", "half_poison", "readings"]
 
 GROUPS = [f"press-{number}" for number in range(20)]
 ROWS, CHANNELS = 1000, 8
@@ -20,9 +21,19 @@ POISON = {  # what is sent in the place of a reading, and the reason it is refus
 }
 
 
+@cache
 def readings() -> list[Record]:
     """All of them, in the order in which they are sent."""
     return with_poison(machine(GROUPS, ROWS, channels=CHANNELS))
+
+
+def half_poison() -> list[Record]:
+    """As many of them poison, once the groups' channels are settled."""
+    kinds, changed = poison(large_every=500), list(readings())
+    for number in range(SETTLED, len(changed)):
+        if (number + number // len(GROUPS)) % 2:
+            changed[number] = changed[number]._replace(value=next(kinds))
+    return changed
 
 
 def with_poison(records: list[Record]) -> list[Record]:
@@ -34,12 +45,12 @@ def with_poison(records: list[Record]) -> list[Record]:
     return changed
 
 
-def poison() -> Iterator[bytes]:
+def poison(large_every: int = 10) -> Iterator[bytes]:
     """One kind after the other; what is large only now and then."""
     small = [value for value in POISON if value is not LARGE]
     turn = 0
     while True:
         yield from small
         turn += 1
-        if turn % 10 == 0:
+        if turn % large_every == 0:
             yield LARGE

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import Bar, worst
-from tests.brokers import ApacheKafka
+from tests.brokers import ApacheKafka, KafkaCluster
 from tests.fault.faults import Fault, Figures
 from tests.fault.ledger import Ledger
 from tests.fault.stage import Stage
@@ -64,11 +64,12 @@ class Row:
         return {**told, **told.pop("ledger"), **told.pop("figures"), "allowed": self.allowed}
 
 
-def perform(fault: Fault, delivery: str, broker: ApacheKafka, folder: Path) -> Row:
+def perform(fault: Fault, delivery: str, brokers: ApacheKafka | KafkaCluster, folder: Path) -> Row:
     """Do a fault to a pipeline, bring what was begun to an end, and compare."""
     began = time.monotonic()
+    cluster = brokers if isinstance(brokers, KafkaCluster) else None
     stage = Stage(
-        broker,
+        brokers.nodes[0] if isinstance(brokers, KafkaCluster) else brokers,
         f"{fault!r}.{delivery}",
         folder,
         delivery,
@@ -76,6 +77,8 @@ def perform(fault: Fault, delivery: str, broker: ApacheKafka, folder: Path) -> R
         kafka=dict(fault.kafka),
         recovery=dict(fault.recovery),
         portions=fault.portions,
+        records=fault.records(),
+        cluster=cluster,
     )
     try:
         figures = fault.act(stage)

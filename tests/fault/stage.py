@@ -3,15 +3,15 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
 from flows.tools.worker import Worker as Thread
-from tests.brokers import ApacheKafka
+from tests.brokers import ApacheKafka, KafkaCluster
 from tests.fault.ledger import Ledger, ledger
 from tests.fault.readings import readings
 from tests.fault.watch import Watch, written
@@ -51,11 +51,19 @@ class Stage:
         Settings of these sections besides.
     portions : bool
         Whether readings are sent only as `allow` says.
+    records : list of Record
+        What is sent.
+    cluster : KafkaCluster, optional
+        The brokers, where there are several; `broker` is one of them.
 
     Attributes
     ----------
     snapshots : Path
         The recovery folder.
+    undo : ExitStack
+        What is to be done when all is over.
+    more : dict
+        Settings of other sections.
     expired : set of Position
         Readings that the broker has forgotten before they were read.
     ended : list of int
@@ -76,6 +84,10 @@ class Stage:
     kafka: dict[str, object] = field(default_factory=dict)
     recovery: dict[str, object] = field(default_factory=dict)
     portions: bool = False
+    records: list[Record] = field(default_factory=readings)
+    cluster: KafkaCluster | None = None
+    undo: ExitStack = field(default_factory=ExitStack)
+    more: dict[str, dict[str, object]] = field(default_factory=dict)
     topics: dict[str, str] = field(init=False)
     snapshots: Path = field(init=False)
     sent: list[Record] = field(default_factory=list)
@@ -93,9 +105,14 @@ class Stage:
     def __post_init__(self) -> None:
         self.topics = create_topics(self.broker, self.name)
         self.snapshots = self.folder / "recovery"
-        self._allowed = 0 if self.portions else len(RECORDS) - HELD_BACK
+        self._allowed = 0 if self.portions else len(self.records) - HELD_BACK
         self._feed = Thread("readings", self._send)
         self._feed.start()
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return self.broker.address if self.cluster is None else self.cluster.address
 
     @contextmanager
     def worker(
@@ -104,13 +121,14 @@ class Stage:
         *,
         ordinary: bool = False,
         processes: int = 1,
+        environment: Mapping[str, str] = {},
     ) -> Iterator[Worker]:
         """Run a worker, or several as one; when it is ended by nobody, it is killed."""
         if any(each.process.poll() is None for each in self._watches):
             self._known = None  # what one of two has written is not told apart
         port = free_port(processes)
         sections: dict[str, dict[str, object]] = {
-            "kafka": {"bootstrap": self.broker.address, "group": self.name, **self.kafka},
+            "kafka": {"bootstrap": self.address, "group": self.name, **self.kafka},
             "topics": {**self.topics},
             "recovery": {
                 "folder": str(self.snapshots),
@@ -118,6 +136,7 @@ class Stage:
                 **self.recovery,
             },
             "metrics": {"port": port},
+            **self.more,
         }
         settings = write_settings(self.folder, sections)
         log_file = self.folder / f"worker-{len(self._watches)}.log"
@@ -128,6 +147,7 @@ class Stage:
             program=program,
             ordinary=ordinary,
             processes=processes,
+            environment=environment,
         ) as worker:
             watch = self._watches[worker] = Watch(worker)
             yield worker
@@ -160,21 +180,22 @@ class Stage:
     def resumed(self, worker: Worker, before: float) -> float:
         """Return after how many seconds something is confirmed to it beyond what was before.
 
-        Counted from when the broker, which has come back, confirms readings to others.
+        Counted from when the broker, which has come back, confirms further readings to others.
         """
         sent = len(self.sent)
-        wait_until(lambda: len(self.sent) > sent or len(self.sent) >= self._allowed)
+        self.allow(2000)
+        wait_until(lambda: len(self.sent) > sent)
         began = time.monotonic()
         wait_until(lambda: written(worker) > before)
         return round(time.monotonic() - began, 1)
 
     def await_caught_up(self) -> None:
         """Return when all readings have come out but for those held back."""
-        self._await_done(len(RECORDS) - HELD_BACK)
+        self._await_done(len(self.records) - HELD_BACK)
 
     def committed(self) -> dict[int, int]:
         """Where the consumer group goes on, by partition."""
-        asker = Consumer({"bootstrap.servers": self.broker.address, "group.id": self.name})
+        asker = Consumer({"bootstrap.servers": self.address, "group.id": self.name})
         asked = [TopicPartition(self.topics["readings"], number) for number in range(PARTITIONS)]
         found = {part.partition: part.offset for part in asker.committed(asked, timeout=30)}
         asker.close()
@@ -196,19 +217,19 @@ class Stage:
 
     def await_sent(self) -> None:
         """Return when all readings were sent but for those held back."""
-        wait_until(lambda: len(self.sent) >= len(RECORDS) - HELD_BACK)
+        wait_until(lambda: len(self.sent) >= len(self.records) - HELD_BACK)
 
     def finish(self) -> None:
         """Let a worker bring to an end what was begun, and another one do the rest."""
-        self._allowed = len(RECORDS) - HELD_BACK
+        self._allowed = len(self.records) - HELD_BACK
         if self._known is None:
             with self.worker() as worker:
                 worker.await_metrics()
                 self.await_caught_up()
                 assert worker.end(signal.SIGTERM) == 0
-        self._allowed = len(RECORDS)
+        self._allowed = len(self.records)
         with self.worker() as worker:
-            self._await_done(len(RECORDS))
+            self._await_done(len(self.records))
             assert worker.end(signal.SIGTERM) == 0
         self._feed.finish()
 
@@ -221,7 +242,7 @@ class Stage:
 
     def allow(self, readings: int) -> None:
         """Let so many readings more be sent, where they come in portions."""
-        self._allowed = min(self._allowed + readings, len(RECORDS) - HELD_BACK)
+        self._allowed = min(self._allowed + readings, len(self.records) - HELD_BACK)
 
     def trickle(self, done: Callable[[], bool]) -> None:
         """Let 500 readings a second be sent until that is done."""
@@ -236,16 +257,17 @@ class Stage:
         """Let the feed end."""
         self._closing = True
         self._feed.join()
+        self.undo.close()
 
     def _send(self) -> None:
-        address, topic = self.broker.address, self.topics["readings"]
+        address, topic = self.address, self.topics["readings"]
         options = {"enable.idempotence": True, "topic.metadata.refresh.interval.ms": 1000}
         producer = producer_to(address, **options)  # a retry is no repeat
-        size = -(-(len(RECORDS) - HELD_BACK) // max(1, round(self.seconds / SLICE)))
-        while len(self.sent) < len(RECORDS) and not self._closing:
+        size = -(-(len(self.records) - HELD_BACK) // max(1, round(self.seconds / SLICE)))
+        while len(self.sent) < len(self.records) and not self._closing:
             began, first = time.monotonic(), len(self.sent)
             last = min(first + size, self._allowed)
-            self.sent += send(address, topic, RECORDS[first:last], producer)
+            self.sent += send(address, topic, self.records[first:last], producer)
             time.sleep(max(0.0, began + SLICE - time.monotonic()))
 
     def _await_done(self, count: int) -> None:
@@ -259,7 +281,7 @@ class Stage:
         wait_until(done, pause=0.5)
 
     def _there(self, role: str) -> list[Record]:
-        return read(self.broker.address, self.topics[role])
+        return read(self.address, self.topics[role])
 
     def _check_last_words(self, worker: Worker) -> None:
         """A process that ends by itself tells what it handled: what the topics have gained."""
@@ -270,6 +292,3 @@ class Stage:
         self.told += sent
         assert said["coded"] + said["rejected"] == said["received"]
         assert known is None or sent == outputs - known
-
-
-RECORDS = readings()

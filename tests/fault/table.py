@@ -1,11 +1,13 @@
 """The table of faults: what a pipeline is to outlive, with readings on their way."""
 
 from tests.fault.faults import Fault
+from tests.fault.readings import half_poison
 from tests.fault.to_brokers import (
     GONE_SECONDS,
     broker_frozen_for_15_seconds,
     broker_gone,
     broker_restarted,
+    leaders_killed,
     offsets_expired,
     partitions_added,
 )
@@ -15,11 +17,13 @@ from tests.fault.to_clusters import (
     rows_of_every_group,
 )
 from tests.fault.to_folders import (
+    disk_full,
     folder_deleted_twice,
     folder_of_another_pipeline,
     folder_read_only,
     snapshots_cut_off,
 )
+from tests.fault.to_settings import half_of_it_poison, settings_changed
 from tests.fault.to_workers import (
     another_process_of_the_same_name,
     asked_to_end_three_times,
@@ -52,8 +56,8 @@ FAULTS = [
         portions=True,
         then=rows_of_every_group,
     ),
-    Fault(broker_restarted, seconds=10.0, alone=True),
-    Fault(broker_frozen_for_15_seconds, seconds=10.0, alone=True),
+    Fault(broker_restarted, seconds=9.0, alone=True, portions=True),
+    Fault(broker_frozen_for_15_seconds, seconds=9.0, alone=True, portions=True),
     Fault(
         broker_gone,
         seconds=10.0,
@@ -61,10 +65,14 @@ FAULTS = [
         alone=True,
         kafka=(("delivery_seconds", GONE_SECONDS),),
     ),
+    Fault(leaders_killed, seconds=9.0, copied=True, portions=True),
     Fault(offsets_expired, portions=True),
     Fault(partitions_added, kafka=(("security.topic.metadata.refresh.interval.ms", 1000),)),
     Fault(folder_deleted_twice, seconds=9.0, kills=True, forgets=True, portions=True),
     Fault(snapshots_cut_off),
     Fault(folder_read_only),
     Fault(folder_of_another_pipeline),
+    Fault(disk_full, seconds=10.0, kills=True),
+    Fault(settings_changed, portions=True),
+    Fault(half_of_it_poison, records=half_poison),
 ]

@@ -9,19 +9,19 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from benchmarks.record import record
-from tests.brokers import ApacheKafka
 from tests.fault.faults import Fault
 from tests.fault.rows import Row, bars, perform
 from tests.fault.table import FAULTS
 from tests.traffic import CUT
 
-BESIDE = 3  # rows at a time on the broker that they share, beside one with a broker to itself
+BESIDE = {"apache_kafka": 3, "troubled_kafka": 1, "three_kafkas": 1}  # rows at a time on each
 CASES = [(fault, delivery) for fault in FAULTS for delivery in fault.deliveries]
 Key = tuple[Fault, str]
 
@@ -30,19 +30,21 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def rows(
-    request: pytest.FixtureRequest,
-    apache_kafka: ApacheKafka,
-    troubled_kafka: ApacheKafka,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Key, Future[Row]]]:
     """Those that were asked for, on their way beside each other: most of a row is waiting."""
     began = time.monotonic()
+    asked = asked_for(request.session.items)
+    brokers = {
+        name: request.getfixturevalue(name) for name in {fault.brokers for fault, _ in asked}
+    }
     found: dict[Key, Future[Row]] = {}
-    with ThreadPoolExecutor(BESIDE) as beside, ThreadPoolExecutor(1) as alone:
-        for fault, delivery in asked_for(request.session.items):
-            pool, broker = (alone, troubled_kafka) if fault.alone else (beside, apache_kafka)
-            folder = tmp_path_factory.mktemp(repr(fault))
-            found[fault, delivery] = pool.submit(perform, fault, delivery, broker, folder)
+    with ExitStack() as held:
+        pools = {name: held.enter_context(ThreadPoolExecutor(BESIDE[name])) for name in brokers}
+        for fault, delivery in asked:
+            folder, name = tmp_path_factory.mktemp(repr(fault)), fault.brokers
+            row = pools[name].submit(perform, fault, delivery, brokers[name], folder)
+            found[fault, delivery] = row
         yield found
         for row in found.values():
             row.cancel()

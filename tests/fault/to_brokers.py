@@ -2,6 +2,8 @@
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from confluent_kafka.admin import NewPartitions
 
@@ -16,6 +18,7 @@ __all__ = [
     "broker_frozen_for_15_seconds",
     "broker_gone",
     "broker_restarted",
+    "leaders_killed",
     "offsets_expired",
     "partitions_added",
 ]
@@ -25,27 +28,21 @@ SETTLING = 0.3  # seconds in which what was answered is heard
 
 
 def broker_restarted(stage: Stage) -> Figures:
-    with stage.worker() as worker:
-        stage.await_work(worker)
+    with at_work(stage) as worker:
         stage.broker.stop()
         before = written(worker)
         stage.broker.start()
         seconds = stage.resumed(worker, before)
-        stage.await_caught_up()
-        assert worker.end(signal.SIGTERM) == 0
     return {"resumed": seconds}
 
 
 def broker_frozen_for_15_seconds(stage: Stage) -> Figures:
-    with stage.worker() as worker:
-        stage.await_work(worker)
+    with at_work(stage) as worker:
         stage.broker.freeze()
         time.sleep(15)
         before = written(worker)
         stage.broker.thaw()
         seconds = stage.resumed(worker, before)
-        stage.await_caught_up()
-        assert worker.end(signal.SIGTERM) == 0
     return {"resumed": seconds}
 
 
@@ -64,6 +61,19 @@ def broker_gone(stage: Stage) -> Figures:
     assert "nothing is lost" in worker.log_file.read_text()
     assert seconds < GONE_SECONDS + GRACE
     return {"gave up": round(seconds, 1)}
+
+
+def leaders_killed(stage: Stage) -> Figures:
+    """Kill who leads the readings, then who leads the positions of the consumer group."""
+    assert stage.cluster is not None
+    seconds = []
+    with at_work(stage) as worker:
+        for topic in (stage.topics["readings"], "__consumer_offsets"):
+            leader = stage.cluster.leader(topic)
+            leader.kill()
+            seconds.append(stage.resumed(worker, written(worker)))
+            leader.start()
+    return {"resumed": max(seconds)}
 
 
 def offsets_expired(stage: Stage) -> Figures:
@@ -92,6 +102,19 @@ def partitions_added(stage: Stage) -> Figures:
         assert worker.process.wait(60) == 0
     assert any("Partitions added" in str(line["message"]) for line in worker.said())
     return {}
+
+
+@contextmanager
+def at_work(stage: Stage) -> Iterator[Worker]:
+    """A worker with readings on their way to it, until all of them have come out."""
+    stage.allow(PORTION)
+    with stage.worker() as worker:
+        stage.await_work(worker)
+        stage.allow(2 * PORTION)
+        yield worker
+        stage.allow(ALL)
+        stage.await_caught_up()
+        assert worker.end(signal.SIGTERM) == 0
 
 
 def freeze_on_the_way(stage: Stage, worker: Worker) -> None:

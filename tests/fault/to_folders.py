@@ -3,12 +3,17 @@
 import os
 import shutil
 import signal
+import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.fault.faults import ALL, PORTION, Figures, refused, work_and_end
 from tests.fault.stage import PARTITIONS, Stage
 from tests.fault.workers import Worker, wait_until
 
 __all__ = [
+    "disk_full",
     "folder_deleted_twice",
     "folder_of_another_pipeline",
     "folder_read_only",
@@ -76,6 +81,30 @@ def folder_of_another_pipeline(stage: Stage) -> Figures:
         refused(stage, "cluster: expected '", "name a new folder as recovery.folder")
         del stage.kafka["bootstrap"]
     return {}
+
+
+def disk_full(stage: Stage) -> Figures:
+    disk = stage.folder / "disk"
+    disk.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]
+    subprocess.run(["mount", *options, f"{disk}"], check=True)
+    stage.undo.callback(subprocess.run, ["umount", "-l", f"{disk}"], check=True)
+    stage.snapshots, other = disk / "recovery", disk / "other"
+    with stage.worker() as worker:
+        stage.await_work(worker)
+        fill(other)
+        assert worker.process.wait(60) == 1
+    told = worker.log_file.read_text()
+    assert "expected to write a snapshot, got: database or disk is full; make room" in told
+    refused(stage, "recovery.folder")
+    other.unlink()
+    return {}
+
+
+def fill(file: Path) -> None:
+    """Write to a file until its disk is full."""
+    with pytest.raises(OSError, match="No space"):
+        file.write_bytes(bytes(8 << 20))
 
 
 def ask_to_end(worker: Worker) -> None:

@@ -23,7 +23,7 @@ def killed_five_times_at_random(stage: Stage) -> Figures:
     chance = random.Random(5)
     for _ in range(5):
         with stage.worker() as worker:
-            worker.await_metrics()
+            stage.await_work(worker)
             time.sleep(chance.uniform(0.0, 2.0))
             stage.kill(worker)
     return {}

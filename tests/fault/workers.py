@@ -2,8 +2,8 @@
 
 import ctypes
 import json
+import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,14 +11,13 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.brokers import ApacheKafka
+from tests.brokers import ApacheKafka, free_port
 
 __all__ = ["PATIENCE", "Worker", "create_topics", "free_port", "wait_until", "write_settings"]
 
@@ -45,6 +44,8 @@ class Worker:
         Whether files are closed to it that are closed to their owner, also where that is root.
     processes : int
         How many it is to start as one cluster; 1: it does the work itself.
+    environment : mapping
+        Variables besides.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Worker:
         log_file: Path | None = None,
         ordinary: bool = False,
         processes: int = 1,
+        environment: Mapping[str, str] = {},
     ) -> None:
         self.log_file = log_file or settings.with_suffix(".log")
         self._ports = range(port, port + processes)
@@ -64,7 +66,11 @@ class Worker:
             command += ["--processes", str(processes)]
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stderr=log, preexec_fn=be_ordinary if ordinary else None
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stderr=log,
+                preexec_fn=be_ordinary if ordinary else None,
             )
 
     def end(self, number: signal.Signals) -> int:
@@ -188,21 +194,6 @@ def write_settings(folder: Path, sections: Mapping[str, Mapping[str, object]]) -
     file = folder / "oodl.toml"
     file.write_text("\n".join(lines) + "\n")
     return file
-
-
-def free_port(count: int = 1) -> int:
-    """Return a port that nobody listens on now, nor on the `count` - 1 that follow it."""
-    while True:
-        with ExitStack() as probes:
-            first = 0
-            try:
-                for number in range(count):
-                    probe = probes.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", first and first + number))
-                    first = first or probe.getsockname()[1]
-            except OSError:
-                continue
-            return first
 
 
 def wait_until(done: Callable[[], bool], pause: float = 0.05) -> None:
