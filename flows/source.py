@@ -26,7 +26,7 @@ SIGTERM
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from time import time as now
 from typing import cast
@@ -50,6 +50,7 @@ from oodl.stream import Block
 
 __all__ = ["ExpiredError", "KafkaSource", "PartitionReader", "Resume", "Shared"]
 
+ALWAYS = datetime.fromtimestamp(0, UTC)
 MOST = 5000  # messages a turn: a partition with a backlog leaves the others their turns
 Resume = tuple[int | None, bytes]  # the next offset, and what is known of the groups
 
@@ -186,9 +187,14 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._beats.turn(monotonic(), partition=self._partition, taken=len(raws), behind=behind)
         return items
 
-    def next_awake(self) -> datetime | None:
-        """Return at once while messages wait, else when the consumer asks the broker again."""
-        return None if self._queue.messages else self._shared.consumer.next_look()
+    def next_awake(self) -> datetime:
+        """Be due always, after a rest where nothing waits.
+
+        The engine compares this with the clock on the wall: of a moment to come it would wait for
+        as long as that clock was set back.
+        """
+        self._shared.consumer.rest(self._queue)
+        return ALWAYS
 
     def snapshot(self) -> Resume:
         """Return where to go on; the position before this one is committed, it is confirmed now."""

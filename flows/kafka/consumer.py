@@ -6,7 +6,6 @@ What it hears is kept as a value: a partition's queue, an expired offset, an err
 import threading
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -116,6 +115,8 @@ class SharedConsumer:
         self._topic, self._group = topic, group
         self._denied = ""
         self._queues: dict[int | None, PartitionQueue] = {}  # keys as the client types them
+        self._first: dict[int, PartitionQueue] = {}  # of each thread
+        self._nothing = threading.Event()  # that is waited for; sleep goes wrong under faketime
         self._polling = threading.Lock()
         self._due = 0.0
         self._unconfirmed = 0
@@ -140,6 +141,7 @@ class SharedConsumer:
         """Read a partition from `offset` on; None: from the earliest that the broker has."""
         start = OFFSET_BEGINNING if offset is None else offset
         queue = self._queues[partition] = PartitionQueue(self, partition)
+        self._first.setdefault(threading.get_ident(), queue)
         self._consumer.incremental_assign([TopicPartition(self._topic, partition, start)])
         return queue
 
@@ -160,9 +162,13 @@ class SharedConsumer:
         finally:
             self._polling.release()
 
-    def next_look(self) -> datetime:
-        """When polling again is of use."""
-        return datetime.now(UTC) + timedelta(seconds=max(0.0, self._due - monotonic()))
+    def rest(self, queue: PartitionQueue) -> None:
+        """Wait until polling again is of use, unless something waits to be taken.
+
+        Of the partitions that a thread serves the first one waits, for all of them.
+        """
+        if queue is self._first[threading.get_ident()] and not self._waiting():
+            self._nothing.wait(min(LINGER, max(0.0, self._due - monotonic())))
 
     def resume(self, queue: PartitionQueue) -> None:
         """Let a paused partition flow again."""
@@ -194,6 +200,9 @@ class SharedConsumer:
             self._consumer.poll(0.05)
         if not self._unconfirmed:  # else this waits for the answer, and so does the process's end
             self._consumer.close()
+
+    def _waiting(self) -> bool:
+        return any(queue.messages for queue in tuple(self._queues.values()))
 
     def _sort(self, raw: Raw) -> None:
         error = raw.error()

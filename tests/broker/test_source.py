@@ -1,6 +1,8 @@
 """The source keeps its contract on the embedded broker, and what is its own besides."""
 
+import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -133,6 +135,22 @@ def test_a_new_partition_is_said_and_ends_every_partition() -> None:
         part.next_batch()
     assert case.tally.oddities["partitions_added"] == 1
     assert case.flag.cause == "a new partition"
+
+
+def test_a_turn_is_due_whatever_the_clock_on_the_wall_says_and_one_partition_rests_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(threading.Event, "wait", lambda _, seconds: rests.append(seconds))
+    source = OnEmbeddedBroker().open()
+    parts = [source.build_part("readings", name, None) for name in source.list_parts()]
+    for part in parts:
+        part.next_batch()
+
+    due = {part.next_awake() for part in parts}
+
+    assert due == {datetime.fromtimestamp(0, UTC)}
+    assert len(rests) == 1
 
 
 def test_the_lag_of_a_partition_is_measured_with_each_snapshot() -> None:
