@@ -245,10 +245,10 @@ class Stage:
         self._allowed = min(self._allowed + readings, len(self.records) - HELD_BACK)
 
     def trickle(self, done: Callable[[], bool]) -> None:
-        """Let 500 readings a second be sent until that is done."""
+        """Let 200 readings a second be sent until that is done."""
 
         def one_more() -> bool:
-            self.allow(50)
+            self.allow(20)
             return done()
 
         wait_until(one_more, pause=0.1)

@@ -27,6 +27,7 @@ from tests.fault.to_settings import half_of_it_poison, settings_changed
 from tests.fault.to_workers import (
     another_process_of_the_same_name,
     asked_to_end_three_times,
+    clock_set_a_day_forth_and_back,
     killed_five_times_at_a_checkpoint,
     killed_five_times_at_random,
     second_process_on_the_same_folder,
@@ -36,7 +37,7 @@ from tests.fault.to_workers import (
 __all__ = ["FAULTS"]
 
 FAULTS = [
-    Fault(killed_five_times_at_random, seconds=15.0, kills=True),
+    Fault(killed_five_times_at_random, seconds=15.0, kills=True, portions=True),
     Fault(
         killed_five_times_at_a_checkpoint,
         seconds=18.0,
@@ -46,6 +47,8 @@ FAULTS = [
     ),
     Fault(asked_to_end_three_times, seconds=9.0, portions=True),
     Fault(stopped_for_20_seconds, seconds=10.0),
+    # Under faketime librdkafka's transactions wait for ever, which says nothing of a real clock.
+    Fault(clock_set_a_day_forth_and_back, portions=True, deliveries=("at-least-once",)),
     Fault(second_process_on_the_same_folder),
     Fault(another_process_of_the_same_name, portions=True, deliveries=("exactly-once",)),
     Fault(cluster_of_two_with_one_killed, seconds=9.0, kills=True, portions=True),

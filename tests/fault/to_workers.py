@@ -4,6 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.fault.faults import ALL, PORTION, Figures
 from tests.fault.stage import Stage
@@ -12,6 +13,7 @@ from tests.fault.workers import Worker
 __all__ = [
     "another_process_of_the_same_name",
     "asked_to_end_three_times",
+    "clock_set_a_day_forth_and_back",
     "killed_five_times_at_a_checkpoint",
     "killed_five_times_at_random",
     "second_process_on_the_same_folder",
@@ -22,6 +24,7 @@ __all__ = [
 def killed_five_times_at_random(stage: Stage) -> Figures:
     chance = random.Random(5)
     for _ in range(5):
+        stage.allow(3 * PORTION)
         with stage.worker() as worker:
             stage.await_work(worker)
             time.sleep(chance.uniform(0.0, 2.0))
@@ -57,6 +60,26 @@ def stopped_for_20_seconds(stage: Stage) -> Figures:
         worker.process.send_signal(signal.SIGCONT)
         stage.await_caught_up()
         assert worker.end(signal.SIGTERM) == 0
+    return {}
+
+
+def clock_set_a_day_forth_and_back(stage: Stage) -> Figures:
+    clock = stage.folder / "clock"
+    [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")  # Debian: faketime
+    faked = {"LD_PRELOAD": f"{library}", "FAKETIME_TIMESTAMP_FILE": f"{clock}",
+             "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+    clock.write_text("+0\n")
+    with stage.worker(environment=faked) as worker:
+        worker.await_metrics()
+        for number, jump in enumerate(("+1d", "-1d", "+0"), 1):
+            clock.write_text(f"{jump}\n")
+            stage.allow(3 * PORTION)
+            stage.await_work(worker, number * 3 * PORTION)
+        stage.allow(ALL)
+        stage.await_caught_up()
+        assert worker.end(signal.SIGTERM) == 0
+    first, *_ = worker.said()
+    assert float(str(first["time"])) > time.time() + 80_000
     return {}
 
 
