@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -299,6 +300,40 @@ def test_a_million_names_take_no_more_memory_than_the_bound_allows(
     assert (blocks, letters) == (20_000, 980_000)
     after_bound = held[20_000 // size + 20]
     assert held[-1] < 1.1 * after_bound
+
+
+def test_names_that_come_once_leave_nothing_behind() -> None:
+    # given a topic whose every reading has another group, and groups that are forgotten
+    size, turns, ttl = 5000, 45, 600  # settings remember up to 100,000 names
+
+    def batches() -> Iterator[list[Raw]]:
+        for turn in range(turns):
+            first = turn * size
+            yield [
+                Raw(offset, b"group-%d" % offset, b'{"ts": %d, "values": [1, 2]}' % (offset // 2))
+                for offset in range(first, first + size)
+            ]
+
+    part = reader(settings(ttl=ttl), batches())
+    alive, held, packed = set[str](), [], []
+    expired = 0
+    # when it is read
+    for turn in range(turns):
+        for group, item in part.next_batch():
+            if isinstance(item, Expiry):
+                alive.remove(group)
+                expired += 1
+            else:
+                assert isinstance(item, GroupBlock)
+                alive.add(group)
+        if turn % 4 == 3:
+            packed.append(len(part.snapshot()[1]))
+        held.append(sys.getallocatedblocks())
+    # then each was let in, those that are silent go, and neither memory nor snapshots grow
+    assert len(alive) + expired == size * turns
+    assert len(alive) < 2 * ttl + size
+    assert packed[-1] < 1.1 * packed[0]
+    assert held[44] - held[24] < 10_000  # 100,000 names have passed in between
 
 
 def traffic(seed: int = 7) -> list[Raw]:
