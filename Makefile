@@ -88,7 +88,7 @@ unit: $(READY) ## the tests that need no broker, with the examples in the code
 	$(PYTEST) -q tests/oodl tests/bridges tests/flows tests/infra oodl flows
 
 .PHONY: test
-test: $(READY) ## all tests; those on Apache Kafka need Java 17 and Maven
+test: $(READY) ## all tests; those on Apache Kafka need Java 17, Maven, openssl
 	$(PYTEST) -q
 
 .PHONY: fuzz

@@ -59,8 +59,13 @@ class BrokerError(RuntimeError):
 
 
 def missing_programs() -> list[str]:
-    """The programs that a broker needs and that are not here, with the Debian package of each."""
-    packages = {"java": "default-jre-headless", "mvn": "maven", "make": "make"}
+    """The programs that brokers need and that are not here, with the Debian package of each."""
+    packages = {
+        "java": "default-jre-headless",
+        "mvn": "maven",
+        "make": "make",
+        "openssl": "openssl",
+    }
     return [
         f"{program} (Debian: {package})"
         for program, package in packages.items()

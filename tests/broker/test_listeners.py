@@ -62,6 +62,35 @@ def test_a_worker_listens_on_the_host_itself_and_speaks_to_the_broker_alone(
         assert {f"{each.ip}:{each.port}" for each in spoken_to} == {bootstrap}
 
 
+def test_the_processes_of_a_cluster_speak_to_each_other_on_the_host_itself(
+    settings: Settings, tmp_path: Path
+) -> None:
+    port = free_port()
+    sections: dict[str, dict[str, object]] = {
+        "kafka": {"bootstrap": settings.kafka.bootstrap},
+        "recovery": {"folder": str(tmp_path / "recovery")},
+        "metrics": {"port": port},
+    }
+    bootstrap, codes = settings.kafka.bootstrap, settings.topics.codes
+    groups = [f"press-{number}" for number in range(8)]
+    sent = send(bootstrap, settings.topics.readings, machine(groups, 10))
+    file = str(write_settings(tmp_path, sections))
+
+    with process("run", "--settings", file, "--processes", "2") as parent:
+        wait_until(lambda: len(read(bootstrap, codes)) == len(sent))
+        workers = parent.children()
+        reached = {place for each in workers for place in listening(each)}
+        remote = {each.raddr for one in workers for each in one.net_connections("inet")}
+
+        assert len(workers) == 2
+        assert listening(parent) == set()
+        assert {("127.0.0.1", port), ("127.0.0.1", port + 1)} <= reached
+        assert {address for address, _ in reached} == HERE
+        assert {place.ip for place in remote if place} == HERE
+        modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "recovery").iterdir()}
+        assert modes == {0o600}
+
+
 def test_a_worker_listens_elsewhere_once_it_is_told(tmp_path: Path) -> None:
     port = free_port()
     sections: dict[str, dict[str, object]] = {
