@@ -42,6 +42,7 @@ __all__ = [
     "oddity",
     "offset_expired",
     "partitions_added",
+    "partitions_shared",
     "reading_rejected",
     "readings_coded",
     "readings_received",
@@ -171,6 +172,13 @@ def partitions_added(tally: Tally, *, topic: str, was: int, now: int) -> None:
     tally.oddities["partitions_added"] += 1
     fields = {"topic": topic, "was": was, "now": now}
     log.warning("Partitions added, start again. topic=%(topic)s was=%(was)d now=%(now)d", fields)
+
+
+def partitions_shared(tally: Tally, *, process: str, partitions: list[int]) -> None:
+    """Report another process of the same name that reads the same: codes come from both."""
+    tally.oddities["partitions_shared"] += 1
+    text = "Partitions shared with another process. process=%(process)r partitions=%(partitions)s"
+    log.error(text, {"process": process, "partitions": partitions})
 
 
 def reading_rejected(tally: Tally, *, reason: str, position: str, detail: str) -> None:

@@ -18,6 +18,8 @@ Broker away
 Offset expired
     Said as an event; then the partition is read from the earliest message that is left, or the flow
     stops, as ``recovery.expired`` says.
+Partition read by another process
+    Said as an event, of any process of the same consumer group that commits as well; both go on.
 Partition added
     Said as an event, then the flow ends as on SIGTERM: the next start reads the new one as well.
 SIGTERM
@@ -199,6 +201,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
     def snapshot(self) -> Resume:
         """Return where to go on; the position before this one is committed, it is confirmed now."""
         self._queue.snapped(self._next)
+        for process, partitions in self._shared.consumer.others().items():
+            events.partitions_shared(self._shared.tally, process=process, partitions=partitions)
         self._tell_lag()
         return self._next, self._groups.pack()
 

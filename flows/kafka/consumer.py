@@ -6,6 +6,9 @@ What it hears is kept as a value: a partition's queue, an expired offset, an err
 import threading
 from collections import deque
 from dataclasses import dataclass
+from os import getpid
+from secrets import token_hex
+from socket import gethostname
 from time import monotonic
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -23,6 +26,8 @@ ANSWER_MS = 10_000  # after which a request has failed; a frozen broker holds up
 QUEUE_LIMIT = 20_000  # messages a partition's queue holds before the partition is paused
 STATISTICS_MS = 1000  # librdkafka's figures, the only place where a frozen broker shows
 RECOMMIT_SECONDS = 3600.0  # brokers forget offsets that are not committed again (7 days by default)
+OTHERS_SECONDS = 10.0  # between two looks at who else commits: each takes 5 ms
+ANSWER_SECONDS = 0.5  # for that look, which holds up the flow
 CLOSE_PATIENCE = 2.0  # seconds for the last commit to be confirmed
 HOPELESS = frozenset({
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -120,6 +125,9 @@ class SharedConsumer:
         self._polling = threading.Lock()
         self._due = 0.0
         self._unconfirmed = 0
+        self._process = f"{gethostname()}:{getpid()}:{token_hex(4)}"
+        self._own: set[int] = set()  # partitions whose position this process has committed
+        self._ask_next = 0.0
         self._consumer = Consumer(
             {
                 **options(connection),
@@ -178,11 +186,32 @@ class SharedConsumer:
     def commit(self, partition: int, offset: int) -> None:
         """Commit that everything below `offset` is done, without waiting for the answer."""
         self._unconfirmed += 1
-        part = TopicPartition(self._topic, partition, offset)
+        part = TopicPartition(self._topic, partition, offset, self._process)
         try:
             self._consumer.commit(offsets=[part], asynchronous=True)
         except KafkaException as problem:
             self._committed(problem.args[0], [part])
+
+    def others(self) -> dict[str, list[int]]:
+        """Ask who else commits positions of our partitions: by process, with the partitions.
+
+        Nothing fences a consumer that assigns itself its partitions: two processes of one group
+        read the same without a word. Asked once in `OTHERS_SECONDS`, while the broker answers.
+        """
+        found: dict[str, list[int]] = {}
+        if not self._own or monotonic() < self._ask_next or self.health.silent_seconds > 1:
+            return found
+        self._ask_next = monotonic() + OTHERS_SECONDS
+        asked = [TopicPartition(self._topic, number) for number in self._own]
+        try:
+            answered = self._consumer.committed(asked, timeout=ANSWER_SECONDS)
+        except KafkaException as problem:
+            self.health.failed(problem.args[0])
+            return found
+        for part in answered:
+            if part.metadata and part.metadata != self._process:
+                found.setdefault(part.metadata, []).append(part.partition)
+        return found
 
     def lag(self, partition: int, offset: int) -> int | None:
         """Messages between `offset` and the end as last heard."""
@@ -237,8 +266,10 @@ class SharedConsumer:
         self._consumer.pause([TopicPartition(self._topic, queue.partition)])
         queue.paused = True
 
-    def _committed(self, error: KafkaError | None, _parts: list[TopicPartition]) -> None:
+    def _committed(self, error: KafkaError | None, parts: list[TopicPartition]) -> None:
         self._unconfirmed -= 1
+        if error is None:
+            self._own.update(part.partition for part in parts)
         if error is not None:
             self.health.failed(error)
             if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:

@@ -13,6 +13,7 @@ from flows.kafka import EmbeddedBroker, SharedConsumer, StopFlag
 from flows.settings import Settings
 from flows.source import ExpiredError, KafkaSource, PartitionReader, Shared
 from tests.checks import source as suite
+from tests.fault.workers import wait_until
 from tests.traffic import Record, machine, send
 
 MEBIBYTE = b"x" * 900_000
@@ -107,6 +108,31 @@ def test_the_position_committed_is_that_of_the_snapshot_before() -> None:
     assert committed(case, 0) == 10
     case.consumer.close()
     assert committed(case, 0) == 15
+
+
+def test_another_process_of_the_same_group_is_told_by_what_it_commits() -> None:
+    case, other = OnEmbeddedBroker(), OnEmbeddedBroker()
+    other.settings = case.settings
+    case.send(0, 20)
+    part = having_committed(case, 10)
+    having_committed(other, 20)
+
+    def told() -> bool:
+        part.next_batch()
+        part.snapshot()
+        return case.tally.oddities["partitions_shared"] == 1
+
+    wait_until(told)
+    assert not other.tally.oddities
+
+
+def having_committed(case: OnEmbeddedBroker, count: int) -> PartitionReader:
+    part = suite.opened(case, 0)
+    suite.take(part, count)
+    part.snapshot()
+    part.snapshot()
+    wait_until(lambda: committed(case, 0) == part.snapshot()[0])
+    return part
 
 
 def test_an_expired_offset_stops_the_flow_where_the_settings_say_so() -> None:

@@ -169,6 +169,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
     events.name_taken(tally, detail="oodl")
     events.offset_expired(tally, 3, 17)
     events.partitions_added(tally, topic="in", was=6, now=8)
+    events.partitions_shared(tally, process="pump:17:c0", partitions=[0, 2])
     events.warm_started(tally, groups=3)
     events.stop_requested(tally, signal="SIGTERM")
     events.metrics_port_moved(tally, wanted=9464, bound=4001)
@@ -181,6 +182,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
         "name_taken",
         "offset_expired",
         "partitions_added",
+        "partitions_shared",
         "warm_start",
         "stop_requested",
         "metrics_port_moved",
@@ -198,6 +200,10 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
         ("error", "Name taken by another process, stopping. detail='oodl'"),
         ("error", "Offset expired. partition=3 offset=17"),
         ("warning", "Partitions added, start again. topic=in was=6 now=8"),
+        (
+            "error",
+            "Partitions shared with another process. process='pump:17:c0' partitions=[0, 2]",
+        ),
         (
             "warning",
             "Snapshots missing, going on from committed offsets and dictionaries. groups=3",
