@@ -79,7 +79,9 @@ def reader(
     settings: Settings, batches: Iterator[list[Raw]], state: Resume | None = None
 ) -> PartitionReader:
     """One partition without a broker."""
-    consumer = SimpleNamespace(health=Health(), open=lambda _part, _offset: Queue(batches))
+    consumer = SimpleNamespace(
+        health=Health(), open=lambda _part, _offset: Queue(batches), others=lambda: {}
+    )
     shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
     offset, packed = state or (None, b"")
     return PartitionReader(shared, 0, offset, Groups(settings, packed))
