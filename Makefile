@@ -17,6 +17,7 @@ COMPOSE := docker-compose.yml
 PROMETHEUS := infra/prometheus/prometheus.yml
 PORT ?= 9092
 EXAMPLES ?= 1000000
+WORKERS ?= 2
 SBOM ?= build/sbom.json
 PYTEST := $(BIN)/python -m pytest
 
@@ -88,8 +89,8 @@ unit: $(READY) ## the tests that need no broker, with the examples in the code
 	$(PYTEST) -q tests/oodl tests/bridges tests/flows tests/infra oodl flows
 
 .PHONY: test
-test: $(READY) ## all tests; those on Apache Kafka need Java 17, Maven, openssl
-	$(PYTEST) -q
+test: $(READY) ## all tests; those on Apache Kafka need Java 17, Maven, openssl (WORKERS=2)
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile
 
 .PHONY: fuzz
 fuzz: $(READY) ## bad input by the million (EXAMPLES=1000000)

@@ -4,6 +4,7 @@ The broker runs as a process of its own, from the jars that `make broker-jars` b
 ready when a client's calls are answered, those of the group coordinator among them.
 """
 
+import fcntl
 import os
 import random
 import shutil
@@ -74,10 +75,12 @@ def missing_programs() -> list[str]:
 
 
 def resolve_jars() -> None:
-    """Bring the broker's jars, if they are not here yet."""
-    made = subprocess.run(
-        ["make", "-s", "broker-jars"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    """Bring the broker's jars, if they are not here yet; one process of the tests at a time."""
+    with (ROOT / "infra" / "broker" / "pom.xml").open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        made = subprocess.run(
+            ["make", "-s", "broker-jars"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
     if made.returncode:
         message = f"make broker-jars ended with {made.returncode}:\n{made.stdout}{made.stderr}"
         raise BrokerError(message)
