@@ -8,16 +8,37 @@ from collections.abc import Iterator
 from flows.kafka import Right
 from flows.settings import Settings
 
-__all__ = ["group_of_part", "to_decode", "to_resend", "to_run", "to_see_letters", "to_send"]
+__all__ = [
+    "group_of_part",
+    "to_decode",
+    "to_resend",
+    "to_run",
+    "to_see_letters",
+    "to_send",
+    "transactions_of_part",
+]
 
 
 def group_of_part(group: str, part: str, parts: int) -> str:
-    """Name the consumer group and the transactions of a part of the sink.
+    """Name the consumer group that has how far the outputs of a part of the sink reach.
 
     >>> group_of_part("oodl", "00003", 8)
     'oodl.outputs.00003-of-00008'
     """
     return f"{group}.outputs.{part}-of-{parts:05d}"
+
+
+def transactions_of_part(settings: Settings, part: str, parts: int) -> str:
+    """Name the transactions of a part of the sink: of several workers each has its own.
+
+    How far they reach is kept in one group for all: what a worker committed of a partition, the one
+    that has the partition after `oodl rebalance` knows.
+
+    >>> transactions_of_part(Settings(workers={"index": 1, "count": 2}), "00003", 8)
+    'oodl.outputs.00003-of-00008.worker-00001'
+    """
+    name, workers = group_of_part(settings.kafka.group, part, parts), settings.workers
+    return name if workers.count == 1 else f"{name}.worker-{workers.index:05d}"
 
 
 def to_run(settings: Settings, parts: int) -> Iterator[Right]:
@@ -32,8 +53,10 @@ def to_run(settings: Settings, parts: int) -> Iterator[Right]:
     yield Right("Read", "topic", names.dictionaries, "topics.dictionaries")
     if settings.recovery.delivery == "exactly-once":
         for number in range(parts):
-            name = group_of_part(settings.kafka.group, f"{number:05d}", parts)
-            yield Right("Read", "group", name, "kafka.group")
+            part = f"{number:05d}"
+            group = group_of_part(settings.kafka.group, part, parts)
+            name = transactions_of_part(settings, part, parts)
+            yield Right("Read", "group", group, "kafka.group")
             yield Right("Write", "transactional-id", name, "kafka.group")
 
 

@@ -23,6 +23,7 @@ for command, place in {
     "run": "run:run",
     "decode": "decode:decode",
     "topics": "topics:topics",
+    "rebalance": "rebalance:rebalance",
     "dead-letters": "dead_letters:app",
     "simulate": "simulate:simulate",
     "sense": "sense:sense",

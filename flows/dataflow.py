@@ -40,7 +40,7 @@ from flows.state import FORMAT
 from flows.transactions import Transactions
 from oodl.errors import OodlError, ValueFault
 
-__all__ = ["PeerError", "Pipeline", "SnapshotError", "assemble", "build"]
+__all__ = ["PeerError", "Pipeline", "SnapshotError", "assemble", "build", "make_snapshots"]
 
 SINK_PARTS = 8  # workers that can write at a time; fixed by the recovery folder's manifest
 RECOVERY_PARTS = 1  # files of snapshots: one transaction an epoch, whatever the number of groups
@@ -203,8 +203,9 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
     cluster.require(**settings.topics.model_dump())
     partitions = cluster.partitions[settings.topics.readings]
     _require_work(settings, partitions, member)
+    manifest.check_workers(settings.recovery.folder, settings.workers.count)
     with ExitStack() as undo:
-        folder = undo.enter_context(hold(settings.recovery.folder, member))
+        folder = undo.enter_context(hold(settings.folder, member))
         with folder.preparing():
             agreed, lost = _prepare(settings, cluster)
         epoch = agreed.epoch_seconds
@@ -235,12 +236,21 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
 
 def _require_work(settings: Settings, partitions: int, member: Member) -> None:
     """Refuse a process that would have no partition to read."""
-    if len(member.addresses) > partitions:
+    processes = max(1, len(member.addresses))
+    if processes * settings.workers.count > partitions:
         msg = (
             f"topics.readings: expected a partition a process, got {partitions} partitions of "
-            f"{settings.topics.readings} for {len(member.addresses)} processes; start fewer"
+            f"{settings.topics.readings} for {processes * settings.workers.count} processes; "
+            "start fewer"
         )
         raise ValueFault(msg)
+
+
+def make_snapshots(folder: Path) -> None:
+    """Make the files of snapshots in a folder that has none."""
+    init_db_dir(folder, RECOVERY_PARTS)  # type: ignore[no-untyped-call]
+    for path in folder.glob(snapshots.FILES):  # what SQLite puts beside has their mode
+        private.withhold(path)
 
 
 def _delivery(settings: Settings, tally: Tally, stop: StopFlag, agreed: Manifest) -> Delivery:
@@ -272,7 +282,7 @@ def _prepare(settings: Settings, cluster: Cluster) -> tuple[Manifest, bool]:
     lost : bool
         Whether there is no snapshot to go on from.
     """
-    folder = settings.recovery.folder
+    folder, workers = settings.folder, settings.workers
     expected = Manifest(
         cluster=cluster.id,
         group=settings.kafka.group,
@@ -281,10 +291,10 @@ def _prepare(settings: Settings, cluster: Cluster) -> tuple[Manifest, bool]:
         sink_parts=SINK_PARTS,
         state_format=FORMAT,
         epoch_seconds=settings.recovery.epoch_seconds,
+        worker=workers.index,
+        workers=workers.count,
     )
     agreed = manifest.check_or_create(folder, expected)
     if not manifest.check_snapshots(folder):
-        init_db_dir(folder, RECOVERY_PARTS)  # type: ignore[no-untyped-call]
-        for path in folder.glob(snapshots.FILES):  # what SQLite puts beside has their mode
-            private.withhold(path)
+        make_snapshots(folder)
     return agreed, not any(snapshots.read(folder, READINGS))

@@ -5,7 +5,7 @@ the same. What is known goes into the source's snapshot; only what has changed i
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -79,6 +79,9 @@ class Groups:
 
     def __contains__(self, group: str) -> bool:
         return group in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -18,19 +18,25 @@ from flows.snapshots import FILES
 from oodl.errors import OodlError
 
 __all__ = [
+    "FILE",
     "LOCK",
+    "REBALANCED",
     "Manifest",
     "ManifestError",
     "check_or_create",
     "check_snapshots",
+    "check_workers",
     "lock",
     "open_lock",
+    "read",
     "write",
 ]
 
 FILE, LOCK = "manifest.json", "lock"
 REMEDY = "undo the change, or name a new folder as recovery.folder"
 UNWRITABLE = "give this user room and the right to write there, or name another recovery.folder"
+REBALANCE = "undo the change, or move what is there with `oodl rebalance`"
+REBALANCED = "rebalanced"  # new folders that were not put in the place of the old ones yet
 DAMAGED = "delete the folder: the flow goes on from what its consumer group has committed"
 
 
@@ -56,6 +62,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     state_format : int
     epoch_seconds : float
         Seconds between two snapshots; the longer of this and the settings' is in force.
+    worker, workers : int
+        Which of how many pipelines that share the partitions.
     """
 
     cluster: str
@@ -65,6 +73,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sink_parts: int
     state_format: int
     epoch_seconds: float
+    worker: int = 0
+    workers: int = 1
 
 
 def check_or_create(folder: Path, expected: Manifest) -> Manifest:
@@ -80,7 +90,7 @@ def check_or_create(folder: Path, expected: Manifest) -> Manifest:
     ManifestError
         If the folder belongs to something else, with a line for every difference.
     """
-    found = _read(folder)
+    found = read(folder)
     if found is None:
         write(folder, expected)
         return expected
@@ -92,6 +102,27 @@ def check_or_create(folder: Path, expected: Manifest) -> Manifest:
     if current != found:
         write(folder, current)
     return current
+
+
+def check_workers(folder: Path, workers: int) -> None:
+    """See that what lies in a folder is of so many workers: what another number had is to be moved.
+
+    Raises
+    ------
+    ManifestError
+        If it is not, or if moving it was interrupted.
+    """
+    if (folder / REBALANCED).exists():
+        msg = f"{folder}: expected what `oodl rebalance` has moved, got half of it; run it again"
+        raise ManifestError(msg)
+    for each in (folder, *sorted(folder.glob("worker-*"))):
+        found = read(each)
+        if found is not None and found.workers != workers:
+            msg = (
+                f"{each / FILE}: expected workers.count = {found.workers}, got {workers}; "
+                f"{REBALANCE}"
+            )
+            raise ManifestError(msg)
 
 
 def check_snapshots(folder: Path) -> bool:
@@ -193,7 +224,14 @@ def _damage(path: Path) -> str:
     return "" if found == "ok" else str(found)
 
 
-def _read(folder: Path) -> Manifest | None:
+def read(folder: Path) -> Manifest | None:
+    """Read a folder's manifest; None in a new one.
+
+    Raises
+    ------
+    ManifestError
+        If it is damaged, or missing beside snapshots.
+    """
     path = folder / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
@@ -213,6 +251,9 @@ def _differences(found: Manifest, expected: Manifest) -> list[str]:
         for name in ("cluster", "group", "topics", "sink_parts", "state_format")
         if (was := getattr(found, name)) != (is_now := getattr(expected, name))
     ]
+    if found.worker != expected.worker:
+        told = f"expected {found.worker}, got {expected.worker}"
+        problems.append(f"workers.index: {told}; undo the change")
     if expected.partitions < found.partitions:
         fewer = f"expected at least {found.partitions}, got {expected.partitions}"
         problems.append(f"partitions of {expected.topics['readings']}: {fewer}; {REMEDY}")

@@ -43,11 +43,19 @@ class Member:
     --------
     >>> Member(1, ("a:2101", "b:2101")).alone, Member().alone
     (False, True)
+    >>> Member(2, ("a:2101", "b:2101", "b:2102")).before
+    1
     """
 
     process: int = 0
     addresses: tuple[str, ...] = ()
     parent: int = 0
+
+    @property
+    def before(self) -> int:
+        """How many processes with a lower number are on the same host."""
+        hosts = [address.rpartition(":")[0] for address in self.addresses]
+        return hosts[: self.process].count(hosts[self.process]) if hosts else 0
 
     @property
     def alone(self) -> bool:

@@ -76,7 +76,9 @@ class Memory:
 
     def _committed(self) -> dict[int, int]:
         kafka, topic = self._settings.kafka, self._settings.topics.readings
-        return committed(kafka, kafka.group, topic, self._partitions[topic])
+        found = committed(kafka, kafka.group, topic, self._partitions[topic])
+        own = self._settings.workers.own(self._partitions[topic])
+        return {number: offset for number, offset in found.items() if number in own}
 
     def _recall(self) -> None:
         """Read the dictionaries once: what was committed has no snapshot any more."""

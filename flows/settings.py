@@ -53,7 +53,9 @@ __all__ = [
     "SettingsError",
     "TimeSettings",
     "TopicSettings",
+    "WorkerSettings",
     "load",
+    "worker_folder",
 ]
 
 PREFIX, DELIMITER = "OODL_", "__"
@@ -279,6 +281,26 @@ class MetricSettings(_Section):
     )
 
 
+class WorkerSettings(_Section):
+    """Which of several pipelines that share the partitions this is, each with its own process."""
+
+    count: int = live(1, ge=1, description="how many share the partitions; `oodl rebalance` first")
+    index: int = live(0, ge=0, description="which of them this is, counted from 0")
+
+    @field_validator("index")
+    @classmethod
+    def _below(cls, index: int, before: ValidationInfo) -> int:
+        count = before.data.get("count", 1)
+        if index >= count:
+            problem: LiteralString = "expected less than workers.count = {count}, got {got}"
+            raise _unfit(problem + "; count from 0", count=count, got=index)
+        return index
+
+    def own(self, partitions: int) -> range:
+        """Which of so many partitions are this one's."""
+        return range(self.index, partitions, self.count)
+
+
 class GroupSettings(_Section):
     """What may be otherwise for groups whose name matches."""
 
@@ -337,6 +359,7 @@ class Settings(BaseSettings):
     codes: CodeSettings = CodeSettings()
     recovery: RecoverySettings = RecoverySettings()
     metrics: MetricSettings = MetricSettings()
+    workers: WorkerSettings = WorkerSettings()
     groups: GroupsSettings = GroupsSettings()
 
     _of_pattern: dict[str, GroupSettings] = PrivateAttr(default_factory=dict)
@@ -370,6 +393,11 @@ class Settings(BaseSettings):
             raise ValidationError.from_exception_data(type(self).__name__, problems)
         return self
 
+    @property
+    def folder(self) -> Path:
+        """The recovery folder of this worker: of several, each has its own in the one named."""
+        return worker_folder(self.recovery.folder, self.workers.index, self.workers.count)
+
     def for_group(self, name: str) -> GroupSettings:
         """Coding, channels and time of a group: the first pattern in the file's order decides."""
         found = self._of_group.get(name)
@@ -384,6 +412,15 @@ class Settings(BaseSettings):
         """Name the settings that a group's learned state depends on, 16 hex digits."""
         marked = dict(_learned(self.for_group(group)))
         return hashlib.sha256(json.dumps(marked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def worker_folder(folder: Path, index: int, count: int) -> Path:
+    """Name the recovery folder of a worker: a single one has the folder to itself.
+
+    >>> worker_folder(Path("recovery"), 1, 3).name, worker_folder(Path("recovery"), 0, 1).name
+    ('worker-00001', 'recovery')
+    """
+    return folder if count == 1 else folder / f"worker-{index:05d}"
 
 
 def load(path: Path | None = None) -> Settings:

@@ -5,11 +5,11 @@ worker of an execution came. What all of them have come to the end of is gone on
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-__all__ = ["FILES", "GROUPS", "READINGS", "read"]
+__all__ = ["FILES", "GROUPS", "READINGS", "read", "write"]
 
 FILES = "*.sqlite3"
 READINGS, GROUPS = "oodl.readings", "oodl.groups"  # steps of the flow: keys are partitions, groups
@@ -25,6 +25,10 @@ LAST = """
 EXECUTION = "SELECT ex_num, worker_count, resume_epoch FROM exs ORDER BY ex_num DESC LIMIT 1"
 FRONTIERS = "SELECT worker_index, worker_frontier FROM fronts WHERE ex_num = ?"
 
+# An execution of one worker that has come to the end of the first epoch.
+BEGIN = "INSERT OR IGNORE INTO exs (ex_num, worker_count, resume_epoch) VALUES (0, 1, ?)"
+INSERT = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES (?, ?, ?, ?)"
+
 
 def read(folder: Path, step: str) -> Iterator[tuple[str, bytes]]:
     """Yield what the next start over a folder goes on from: a step's keys, each with its pickle.
@@ -34,6 +38,15 @@ def read(folder: Path, step: str) -> Iterator[tuple[str, bytes]]:
     for path in folder.glob(FILES):
         with closing(sqlite3.connect(path)) as database:
             yield from database.execute(LAST, (_resume_epoch(database), step))
+
+
+def write(folder: Path, step: str, states: Iterable[tuple[str, bytes]]) -> None:
+    """Put states into new files of snapshots, for the next start to go on from."""
+    [path] = folder.glob(FILES)
+    rows = ((step, key, FIRST_EPOCH, content) for key, content in states)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(BEGIN, (FIRST_EPOCH + 1,))
+        database.executemany(INSERT, rows)
 
 
 def _resume_epoch(database: sqlite3.Connection) -> int:

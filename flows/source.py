@@ -129,8 +129,9 @@ class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
         self._shared, self._beats = shared, shared.tally.beats
 
     def list_parts(self) -> list[str]:
-        """Name the partitions, zero-padded so that they sort as numbers do."""
-        return [f"{number:05d}" for number in range(self._shared.partitions)]
+        """Name our partitions, zero-padded so that they sort as numbers do."""
+        own = self._shared.settings.workers.own(self._shared.partitions)
+        return [f"{number:05d}" for number in own]
 
     @keeping_failures
     def build_part(

@@ -137,7 +137,8 @@ class Transactions:
         settings, manifest = self.settings, self._manifest
         kafka = settings.kafka
         transactional = Transactional(
-            access.group_of_part(manifest.group, part, manifest.sink_parts),
+            access.transactions_of_part(settings, part, manifest.sink_parts),
+            access.group_of_part(settings.kafka.group, part, manifest.sink_parts),
             settings.topics.readings,
             manifest.partitions,
             min(LONGEST, manifest.epoch_seconds + kafka.delivery_seconds),

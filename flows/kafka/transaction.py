@@ -55,8 +55,10 @@ class Transactional:
     Parameters
     ----------
     name : str
-        Of the transactions, and of the consumer group that has how far they reach. One process at a
-        time has it: a second one takes it over, and the first ends with `FencedError`.
+        Of the transactions. One process at a time has it: a second one takes it over, and the first
+        ends with `FencedError`.
+    group : str
+        The consumer group that has how far they reach.
     topic : str
         Where the readings come from.
     partitions : int
@@ -66,6 +68,7 @@ class Transactional:
     """
 
     name: str
+    group: str
     topic: str
     partitions: int
     seconds: float
@@ -241,7 +244,7 @@ class TransactionClient:
         )
 
     def _consumer(self) -> Consumer:
-        named = {"group.id": self._transactional.name, "log_level": 0}
+        named = {"group.id": self._transactional.group, "log_level": 0}
         return Consumer({**options(self._connection), **named}, logger=librdkafka)
 
     def _group(self) -> bytes:

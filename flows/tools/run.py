@@ -32,7 +32,10 @@ def run(
 
     Several processes work as one cluster over one recovery folder: --processes starts them here;
     --process-id and --addresses say where this one stands among those that are started by others.
-    Each has its own metrics, at metrics.port and its number, counted from 0.
+    Each has its own metrics: at metrics.port, and on one host at the ports that follow it.
+
+    Independent processes share the partitions by workers.index and workers.count of the settings;
+    `oodl rebalance` changes their number.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ def _run(settings: "Settings", stop: StopFlag, member: "Member") -> None:
     tally, port = events.Tally(), settings.metrics.port
     events.log_to(sys.stderr, process=None if member.alone else member.process)
     tally.beats.peers = max(0, len(member.addresses) - 1)
-    serve(Collector(tally, settings), settings.metrics.address, port and port + member.process)
+    serve(Collector(tally, settings), settings.metrics.address, port and port + member.before)
     with assemble(settings, tally, stop, member) as pipeline:
         try:
             pipeline.run()

@@ -101,6 +101,8 @@ class Stage:
     _allowed: int = field(init=False)
     _closing: bool = False
     _known: int | None = 0
+    _open: int = 0
+    _crowded: bool = False
 
     def __post_init__(self) -> None:
         self.topics = create_topics(self.broker, self.name)
@@ -124,8 +126,8 @@ class Stage:
         environment: Mapping[str, str] = {},
     ) -> Iterator[Worker]:
         """Run a worker, or several as one; when it is ended by nobody, it is killed."""
-        if any(each.process.poll() is None for each in self._watches):
-            self._known = None  # what one of two has written is not told apart
+        self._open += 1
+        self._crowded |= self._open > 1
         port = free_port(processes)
         sections: dict[str, dict[str, object]] = {
             "kafka": {"bootstrap": self.address, "group": self.name, **self.kafka},
@@ -151,6 +153,7 @@ class Stage:
         ) as worker:
             watch = self._watches[worker] = Watch(worker)
             yield worker
+        self._open -= 1
         watch.finish()
         self.ended.append(worker.process.returncode)
         if worker.process.returncode == 0:
@@ -286,7 +289,8 @@ class Stage:
     def _check_last_words(self, worker: Worker) -> None:
         """A process that ends by itself tells what it handled: what the topics have gained."""
         outputs = len(self._there("codes")) + len(self._there("dead_letters"))
-        known, self._known = self._known, outputs
+        known, self._known = None if self._crowded else self._known, outputs
+        self._crowded &= self._open > 0  # what one of several has written is not told apart
         said = worker.last_words()
         sent = said["codes_sent"] + said["dead_letters_sent"]
         self.told += sent

@@ -13,6 +13,7 @@ from tests.fault.to_brokers import (
 )
 from tests.fault.to_clusters import (
     cluster_of_two_with_one_killed,
+    rebalanced_2_3_1,
     rescaled_1_2_1_3_2_1,
     rows_of_every_group,
 )
@@ -57,6 +58,14 @@ FAULTS = [
         seconds=9.0,
         kills=True,
         portions=True,
+        then=rows_of_every_group,
+    ),
+    Fault(
+        rebalanced_2_3_1,
+        seconds=9.0,
+        kills=True,
+        portions=True,
+        kafka=(("delivery_seconds", 20.0),),
         then=rows_of_every_group,
     ),
     Fault(broker_restarted, seconds=9.0, alone=True, portions=True),

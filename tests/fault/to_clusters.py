@@ -1,18 +1,28 @@
-"""What is done to several processes that run the pipeline as one cluster."""
+"""What is done to several processes that run the pipeline, as one cluster or independently."""
 
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 
 from flows import snapshots
 from flows.state import unpack
 from oodl.channels import AGREEING
-from tests.fault.faults import PORTION, Figures
+from tests.fault.faults import PORTION, Figures, refused
 from tests.fault.stage import Stage
+from tests.fault.watch import written
+from tests.fault.workers import wait_until
 from tests.traffic import codes_by_position, read
 
-__all__ = ["cluster_of_two_with_one_killed", "rescaled_1_2_1_3_2_1", "rows_of_every_group"]
+__all__ = [
+    "cluster_of_two_with_one_killed",
+    "rebalanced_2_3_1",
+    "rescaled_1_2_1_3_2_1",
+    "rows_of_every_group",
+]
 
 
 def cluster_of_two_with_one_killed(stage: Stage) -> Figures:
@@ -50,6 +60,39 @@ def rescaled_1_2_1_3_2_1(stage: Stage) -> Figures:
             else:
                 stage.kill_of_cluster(worker, range(processes))
     return {}
+
+
+def rebalanced_2_3_1(stage: Stage) -> Figures:
+    for count, killed in ((2, False), (3, True)):
+        stage.allow(2 * PORTION)
+        with ExitStack() as running:
+            workers = []
+            for index in range(count):
+                place = {"OODL_WORKERS__INDEX": f"{index}", "OODL_WORKERS__COUNT": f"{count}"}
+                worker = running.enter_context(stage.worker(environment=place))
+                worker.await_metrics()
+                workers.append(worker)
+            wait_until(lambda workers=workers: sum(map(written, workers)) >= 100)  # type: ignore[misc]
+            assert "does; stop that one" in rebalance(stage, 1, code=1)
+            stage.allow(PORTION)
+            for worker in workers:
+                if killed:
+                    stage.kill(worker)
+                else:
+                    assert worker.end(signal.SIGTERM) == 0
+        refused(stage, f"workers.count = {count}, got 1", "oodl rebalance")
+        more = 1 if count == 3 else 3
+        assert rebalance(stage, more) == f"{count} workers to {more}: 6 partitions, 20 groups\n"
+    return {}
+
+
+def rebalance(stage: Stage, workers: int, code: int = 0) -> str:
+    """Call `oodl rebalance`, and return what it says."""
+    command = [sys.executable, "-m", "flows", "rebalance", "--workers", str(workers)]
+    command += ["--settings", str(stage.folder / "oodl.toml")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    return ended.stderr if code else ended.stdout
 
 
 def rows_of_every_group(stage: Stage) -> None:

@@ -433,3 +433,17 @@ def test_what_is_learned_changes_the_fingerprint(change: dict[str, object]) -> N
     assert changed.fingerprint("press-7") != load().fingerprint("press-7")
     assert changed.fingerprint("oven") == load().fingerprint("oven")
     assert len(changed.fingerprint("oven")) == 16
+
+
+def test_workers_share_the_partitions_each_with_a_folder_of_its_own() -> None:
+    three = [Settings(workers={"index": index, "count": 3}) for index in range(3)]
+
+    assert [[*each.workers.own(5)] for each in three] == [[0, 3], [1, 4], [2]]
+    assert [each.folder.name for each in three] == ["worker-00000", "worker-00001", "worker-00002"]
+    assert (Settings().folder, [*Settings().workers.own(3)]) == (Path("recovery"), [0, 1, 2])
+
+
+def test_a_worker_counts_from_0(file: Path) -> None:
+    file.write_text("[workers]\nindex = 2\ncount = 2\n")
+    with pytest.raises(SettingsError, match=r"workers.index: expected less than workers.count = 2"):
+        load(file)

@@ -12,7 +12,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 
-from flows.snapshots import GROUPS, READINGS, read
+from flows.snapshots import GROUPS, READINGS, read, write
 
 
 class Numbers(StatefulSourcePartition[tuple[str, int], int]):
@@ -102,6 +102,15 @@ def test_what_was_not_completed_is_not_gone_on_from(folder: Path) -> None:
     assert unpickled(folder, GROUPS) == {}  # discarded in epoch 2
     # as for the engine
     assert [number for _, (*_, number) in run(folder, 5)] == [2, 3, 4, 5]
+
+
+def test_what_is_written_is_gone_on_from(folder: Path) -> None:
+    write(folder, READINGS, [("00000", pickle.dumps(3))])
+    write(folder, GROUPS, [("press-0", pickle.dumps([1, 2]))])
+
+    assert unpickled(folder, READINGS) == {"00000": 3}
+    assert unpickled(folder, GROUPS) == {"press-0": [1, 2]}
+    assert [number for _, (*_, number) in run(folder, 5)] == [3, 4, 5]
 
 
 def rows(folder: Path, query: str) -> list[tuple[str, ...]]:
