@@ -36,6 +36,7 @@ SECOND = 4  # times as many: then version 2, if it has not come before
 LASTING = 1024  # readings that a surprise lasts at least before it is how the group behaves
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 LATE, LATE_SHARE = 128, 64  # rows of a late chunk; a 64th of all before, as the learner's is
+ENOUGH = 2048  # numbers of a chunk, from which on a longer one is hardly cheaper
 PIECES = 64  # arrays of waiting rows at most, so that adding one and packing them stay cheap
 STEEPEST = 1e30  # what a scale may have changed by, for float32
 
@@ -125,11 +126,12 @@ class Learned:
     def chunk(self) -> int:
         """Rows of the chunk that fills.
 
-        As many as the learner steps by, but late 128 at least: of fewer channels a chunk is calls,
-        not arithmetic. The learner cuts them itself where shorter steps serve it better.
+        As many as the learner steps by, but where these are few numbers, late up to 128: else a
+        chunk is calls, not arithmetic. The learner cuts them itself where shorter steps serve it
+        better.
         """
         n, frames = len(self.version.dictionary), self.frames
-        return max(chunk_size(n, frames), min(frames // LATE_SHARE, LATE))
+        return max(chunk_size(n, frames), min(frames // LATE_SHARE, LATE, ENOUGH // n))
 
 
 @dataclass(slots=True, eq=False)
