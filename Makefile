@@ -132,7 +132,7 @@ $(RIVALS_READY): requirements.lock benchmarks/requirements.txt pyproject.toml | 
 
 .PHONY: bench-learner
 bench-learner: $(RIVALS_READY) ## the learner against rivals, about 30 minutes; writes benchmarks/results
-	for question in recovery experiments cost group_step gaps drift steps real; do \
+	for question in recovery experiments cost group_step gaps drift limits steps real; do \
 	  $(RIVALS)/bin/python -m benchmarks.$$question; \
 	done
 	$(RIVALS)/bin/python -m benchmarks.report

@@ -213,6 +213,31 @@ def drift() -> str:
     )
 
 
+def limits() -> str:
+    """Errors by rows, and when the contrast was changed."""
+    marks = ("100", "300", "1000", "8000")
+    return table(
+        ("stream", *(f"{mark}N" for mark in marks), "rows / N until the threshold"),
+        (
+            (
+                each["stream"],
+                *(number(each["errors"][mark]) if mark in each["errors"] else "" for mark in marks),
+                each["changed"] or "never",
+            )
+            for each in load("limits")["streams"]
+        ),
+    )
+
+
+def limits_offline() -> str:
+    """Errors of steps over all rows."""
+    ways = load("limits")["offline"]["ways"]
+    return table(
+        ("contrast", "error", "steps"),
+        ((each["contrast"], number(each["error"]), each["turns"]) for each in ways),
+    )
+
+
 def steps() -> str:
     """Errors, time and verdicts."""
     return table(
@@ -250,7 +275,17 @@ def real() -> str:
     )
 
 
-RECORDS = ("recovery", "experiments", "cost", "group_step", "gaps", "drift", "steps", "real")
+RECORDS = (
+    "recovery",
+    "experiments",
+    "cost",
+    "group_step",
+    "gaps",
+    "drift",
+    "limits",
+    "steps",
+    "real",
+)
 TABLES: dict[str, Callable[[], str]] = (
     {
         "recovery": recovery,
@@ -259,6 +294,8 @@ TABLES: dict[str, Callable[[], str]] = (
         "group_step": group_step,
         "gaps": gaps,
         "drift": drift,
+        "limits": limits,
+        "limits-offline": limits_offline,
         "steps": steps,
         "real": real,
     }
