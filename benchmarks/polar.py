@@ -19,6 +19,7 @@ Quintic = tuple[float, float, float]
 
 STEPS = 8
 FITTED = 5  # steps that ROOT's and Muon's coefficients are made for
+FIRST: Quintic = (8.28721201814563, -23.595886519098837, 17.300387312530933)  # before EXPRESS
 MUON: Quintic = (3.4445, -4.7750, 2.0315)
 DRAWS = 8  # Gaussian matrices that coefficients are adapted to
 SEED = 1000
@@ -85,8 +86,9 @@ class Express:
 
     def __call__(self, G: Array) -> Array:
         """Return an approximate polar factor."""
-        finishing = [QUINTIC] * max(0, self.steps - len(EXPRESS))
-        return _iterated(G, [*EXPRESS[: self.steps], *finishing])
+        steps = [FIRST, *EXPRESS]
+        finishing = [QUINTIC] * max(0, self.steps - len(steps))
+        return _iterated(G, [*steps[: self.steps], *finishing])
 
 
 @dataclass(frozen=True, slots=True)

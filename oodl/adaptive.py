@@ -19,11 +19,11 @@ from oodl.certificate import Certificate
 from oodl.contrast import L3, Array, Contrast, HardThreshold
 from oodl.distance import distance
 from oodl.drift import Watch
-from oodl.learner import Chunks, Growing, Learner, State, rows_of
+from oodl.learner import Chunks, Growing, Learner, State, chunk_size, rows_of
 from oodl.loudness import Loudness
 from oodl.loudness import weights as row_weights
 from oodl.oracle import Oracle, WarmStart, renewed, shifted
-from oodl.outliers import Guard, impute
+from oodl.outliers import Guard, impute, largest
 from oodl.schedule import RowMemory
 from oodl.together import Together
 from oodl.turning import Turning
@@ -31,7 +31,6 @@ from oodl.turning import Turning
 __all__ = ["Adaptive", "AdaptiveState", "Search", "Sharp"]
 
 SEARCHING, SHARPENING = RowMemory(14), RowMemory(1.5)
-NOTHING_HEARD = Loudness()
 CERTAIN = 0.8  # the largest R of a pair of atoms that lets the threshold take over
 SETTLED = 0.1  # and the distance that the dictionary moved since the last certificate
 WINDOW = 8  # rows of a certificate, in units of N, at least
@@ -39,9 +38,9 @@ SHARE = 0.15  # and as a share of the rows remembered
 HALVED = 0.5  # share of the noise that is left when the memory is cut short
 SHORTEST = 4  # rows, in units of N, that it is cut down to at most
 SMALL_TURN = 0.1  # a turn after which the oracle is not asked twice in a step
-LARGEST = 1e15  # magnitude beyond which a value counts as missing: its square would overflow
 FIRST_TURNS = 8  # that the first N rows are turned: one from the identity is not enough
 AGREED = 0.25, 0.5  # how much of the memory goes when turns agree: exp(-AGREED * cosine)
+ANEW = 32  # rows, in units of N, that the memory counts after a restart while steps are short
 REBASED = 2  # rows, in units of N, that the memory counts as when the contrast changes
 
 
@@ -189,14 +188,18 @@ class Adaptive:
         ------
         ShapeError
             When `Y` has another shape.
+        ValueFault
+            When `Y` holds no real numbers.
         """
         D = state.dictionary
         Y = np.ascontiguousarray(rows_of("block", Y, D), D.dtype)
-        if len(Y) == 0:
-            return state
-        if state.sharp is not None:
-            return self._sharpen(state, state.sharp, Y)
-        return self._search(state, state.search or _search(D), Y)
+        while len(Y):
+            if state.sharp is not None:
+                return self._sharpen(state, state.sharp, Y)
+            rows = _first_rows(state, len(Y))
+            state = self._search(state, state.search or _search(D), Y[:rows])
+            Y = Y[rows:]
+        return state
 
     def _search(self, state: AdaptiveState, search: Search, Y: Array) -> AdaptiveState:
         """Step by the paper's contrast; when the certificate is given, change the contrast."""
@@ -219,7 +222,7 @@ class Adaptive:
         stepped = _stepped(state, turn, given, remembered, search=found)
         if certificate.rows < max(WINDOW * n, SHARE * remembered):
             return stepped
-        return _certified(stepped, found, turn)
+        return _certified(stepped, found)
 
     def _sharpen(self, state: AdaptiveState, sharp: Sharp, Y: Array) -> AdaptiveState:
         """Step by the threshold; start anew when the dictionary no longer fits.
@@ -290,13 +293,20 @@ def _stepped(
     )
 
 
+def _first_rows(state: AdaptiveState, waiting: int) -> int:
+    """Rows of the next step: few after a restart, however large the chunks had grown by then."""
+    n = len(state.dictionary)
+    if state.restarts and state.remembered < ANEW * n:
+        return min(waiting, chunk_size(n, state.remembered))
+    return waiting
+
+
 def _told(Y: Array) -> tuple[Array, Array]:
     """Rows that tell something, 0 where they are missing, and their square lengths."""
-    squares = np.vecdot(Y, Y)
-    if float(squares.sum()) < np.inf:
-        return Y, squares.astype(np.float64)
-    missing = ~(np.abs(Y) < LARGEST)  # true also where it is no number
-    Y = np.where(missing, 0, Y)[~missing.all(axis=1)]
+    most = largest(Y.dtype)
+    if not float(np.vdot(Y, Y)) < most * most:
+        missing = ~(np.abs(Y) < most)  # true also where it is no number
+        Y = np.where(missing, 0, Y)[~missing.all(axis=1)]
     return Y, np.vecdot(Y, Y).astype(np.float64)
 
 
@@ -309,15 +319,15 @@ def _admitted(guard: Guard, Y: Array, D: Array, level: Array) -> tuple[Guard, Ar
     return guard, impute(rows, missing, D, level)[~missing.all(axis=1)]
 
 
-def _search(D: Array, loudness: Loudness = NOTHING_HEARD) -> Search:
-    return Search(loudness, Certificate.start(len(D), dtype=D.dtype), D, Turning.start(D))
+def _search(D: Array) -> Search:
+    return Search(Loudness(), Certificate.start(len(D), dtype=D.dtype), D, Turning.start(D))
 
 
-def _certified(state: AdaptiveState, search: Search, turn: _Turn) -> AdaptiveState:
+def _certified(state: AdaptiveState, search: Search) -> AdaptiveState:
     """Let the threshold take over where every pair of atoms is at its best; else look again."""
     D = state.dictionary
     if 0 < search.certificate.worst < CERTAIN and distance(D, search.checkpoint) < SETTLED:
-        return _sharpened(state, search.loudness, turn.projections)
+        return _sharpened(state, search.loudness)
     certificate = Certificate.start(len(D), dtype=D.dtype)
     return replace(state, search=replace(search, certificate=certificate, checkpoint=D))
 
@@ -327,16 +337,16 @@ def _kept(n: int, remembered: int, share: float) -> int:
     return min(remembered, max(int(share * remembered), SHORTEST * n))
 
 
-def _sharpened(state: AdaptiveState, loudness: Loudness, Z: Array) -> AdaptiveState:
+def _sharpened(state: AdaptiveState, loudness: Loudness) -> AdaptiveState:
     """Change the contrast: the gradient's memory is set to what the threshold would have made.
 
     With the old memory, or with none, the first chunks of fewer than N rows would turn the
     dictionary by their rank: the error rises from .04 to .89 (N = 64).
     """
     D, n = state.dictionary, len(state.dictionary)
-    power = float((Z * Z).mean())
+    power = loudness.square / n
     slopes = np.vecdot(D.T, state.gradient.T)
-    gradient = D * (0.8 * power * slopes / slopes.mean())
+    gradient = D * (0.8 * power * (slopes / slopes.mean()))
     activity = Activity.start(n, power=power, dtype=D.dtype)
     return replace(
         state,

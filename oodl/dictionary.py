@@ -188,14 +188,13 @@ class OnlineDictionary:
     def _finite_rows(self, Y: npt.ArrayLike) -> Array:
         """Refuse rows whose fourth power, the steepest contrast's value, is not a number."""
         given = rows_of("block", Y, self._state.dictionary)
-        rows, kind = given, self._state.dictionary.dtype
-        if given.dtype != kind:
-            with np.errstate(over="ignore", invalid="ignore"):
-                rows = given.astype(kind)
-        energy = float(np.vdot(rows, rows))
-        if energy * energy < float(np.finfo(kind).max):  # then each row's is, too
-            return rows
+        kind = self._state.dictionary.dtype
+        if given.dtype.kind == "f":
+            energy = float(np.vdot(given, given))
+            if energy * energy < float(np.finfo(kind).max):  # then each row's is, too
+                return given.astype(kind, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
+            rows = given.astype(kind, copy=False)
             energies = np.vecdot(rows, rows)
             fits = np.isfinite(energies * energies)
         if not fits.all():

@@ -7,7 +7,7 @@ tolerance are found by sorting, without a search. Missing values are filled firs
 becomes of them is no error.
 
 Most readings come alone, so one row has a way of its own, of as few calls as it takes; it gives
-the same code as the way for many.
+the same code as the way for many, but for rounding.
 """
 
 from bisect import bisect_right
@@ -136,7 +136,7 @@ class Encoder:
         n = len(version.dictionary)
         self.version, self.rule, self._size = version, rule, n
         self._mean, self._dictionary = version.mean, np.ascontiguousarray(version.dictionary)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             self._inverse = 1 / version.scale
         self._fitting = min(FITTING * float(version.scale.min()), LARGEST)
         self._resolved = n * min(RESOLVED, SLACK * rule.tolerance / SLIP) ** 2
@@ -162,7 +162,7 @@ class Encoder:
     ) -> tuple[list[Codes], npt.NDArray[np.floating]] | None:
         """Code one row with all its values; None where these are missing or too large for it."""
         u = Y[0] - self._mean
-        if not _within(u, self._fitting):
+        if not np.vdot(u, u) < self._fitting * self._fitting:  # nor where one is missing
             return None
         row = (u * self._inverse).astype(np.float32)
         z = row.dot(self._dictionary)

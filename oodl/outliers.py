@@ -5,14 +5,14 @@ longer than usual is shortened. This acts on what is learned, never on what is c
 """
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from oodl.loudness import Loudness
-from oodl.schedule import RowMemory
+from oodl.loudness import LATEST, MEMORY, TINY, Loudness
 
-__all__ = ["Admitted", "Guard", "impute"]
+__all__ = ["Admitted", "Guard", "impute", "largest"]
 
 Array = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
@@ -20,11 +20,13 @@ Mask = npt.NDArray[np.bool_]
 REACH = 12.5  # mean magnitudes: ten deviations of a Gaussian channel
 QUIET = 0.1  # of the average channel's magnitude, at least: a channel at rest may wake
 FIRST = 0.9  # quantile of the first block's magnitudes, taken for every channel's at first
-MEMORY = RowMemory(2)
-LATEST = 32  # rows, in units of N, that the memory counts at most
 ROUNDS = 3  # of imputing and coding
-TINY = 1e-30
 NOTHING_HEARD = Loudness()
+
+
+def largest(kind: np.dtype[np.floating]) -> float:
+    """Return the magnitude from which on a value counts as missing: its fourth power overflows."""
+    return sqrt(sqrt(np.finfo(kind).max))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +101,7 @@ class Guard:
         sizes, missing = np.abs(Y), None
         limit = self.limit
         if not (sizes <= limit).all():
-            missing = ~np.isfinite(Y)
+            missing = ~(sizes < largest(Y.dtype))  # true also where it is no number
             if not self.magnitude.any():
                 self = self._begun(sizes[~missing])
                 limit = self.limit

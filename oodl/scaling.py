@@ -21,6 +21,7 @@ MEMORY = 2  # exponent of the weights; 14 as the first steps of the learner use 
 CLIP = 20.0  # deviations beyond which a value pulls no further
 TRUSTED = 32  # rows after which a channel's scale is good enough to clip by
 LARGEST = 1e150  # its square is still a float64
+SMALLEST = 1e-300  # scale whose inverse is still a float64
 ROUNDING = 1e-6  # deviations; smaller steps may come from float32
 FARTHEST = 1e6  # deviations beyond which a value is not told from a larger one
 
@@ -93,7 +94,7 @@ class Scaling:
         level = 1e-3 * np.abs(self.mean)
         floor = np.where(np.isfinite(self.resolution), self.resolution, level)
         scale = np.maximum(np.sqrt(self.variance), np.maximum(floor, 1e-9 * level))
-        return np.where(scale > 0, scale, 1.0)
+        return np.where(scale > SMALLEST, scale, 1.0)
 
     @cached_property
     def trusted(self) -> bool:

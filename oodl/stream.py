@@ -127,8 +127,7 @@ class Learned:
         """Rows of the chunk that fills.
 
         As many as the learner steps by, but where these are few numbers, late up to 128: else a
-        chunk is calls, not arithmetic. The learner cuts them itself where shorter steps serve it
-        better.
+        chunk is calls, not arithmetic. After a restart the learner cuts them itself.
         """
         n, frames = len(self.version.dictionary), self.frames
         return max(chunk_size(n, frames), min(frames // LATE_SHARE, LATE, ENOUGH // n))
@@ -239,10 +238,11 @@ class GroupCoder:
     def go_on(self, version: Version) -> GroupState:
         """Return the state of a group of which only the published version is left.
 
-        Its readings are coded and judged by that one; what else was learned is learned anew.
+        Its readings are coded and judged by that one; what else was learned is learned anew, and
+        the next version is a restart.
         """
         n = len(version.dictionary)
-        learner = self.learner.start(n, initial=version.dictionary)
+        learner = replace(self.learner.start(n, initial=version.dictionary), restarts=1)
         return GroupState(learned=Learned(version, learner, Scaling.start(n), Recent.start(n)))
 
     def step(self, state: GroupState, block: Block) -> tuple[GroupState, list[Output]]:
@@ -255,6 +255,8 @@ class GroupCoder:
             In order: a dictionary stands before the first code that names it.
         """
         outputs: list[Output] = []
+        if not len(block.offsets):
+            return state, outputs
         if not block.settled:
             return self._pass_through(state, block, outputs), outputs
         learned, last = state.learned, 0
