@@ -137,6 +137,11 @@ bench-learner: $(RIVALS_READY) ## the learner against rivals, about 30 minutes; 
 	done
 	$(RIVALS)/bin/python -m benchmarks.report
 
+.PHONY: soak
+soak: $(JARS) $(RIVALS_READY) ## memory over a million readings, and while nothing is confirmed, minutes
+	$(BIN)/python -m benchmarks.soak
+	$(RIVALS)/bin/python -m benchmarks.report
+
 .PHONY: check
 check: ## what CI runs
 	.ci/run

@@ -24,6 +24,7 @@ def draw() -> None:
     pyplot.switch_backend("agg")
     _recovery(pyplot)
     _experiments(pyplot)
+    _soak(pyplot)
 
 
 def _panels(pyplot: Any, count: int, share: str) -> Any:
@@ -74,6 +75,30 @@ def _experiments(pyplot: Any) -> None:
     panels[0].set_ylabel("error, median")
     panels[0].legend(fontsize="small")
     _save(pyplot, figure, "experiments")
+
+
+def _soak(pyplot: Any) -> None:
+    found = load("soak")
+    columns = dict(zip(found["columns"], zip(*found["samples"], strict=True), strict=True))
+    figure, panels = _panels(pyplot, 2, "none")
+    memory, others = panels
+    memory.plot(columns["seconds"], columns["megabytes"])
+    memory.set(title="resident memory, MB", xlabel="seconds", ylim=(0, None))
+    others.plot(columns["seconds"], columns["files"], label="open files")
+    others.plot(columns["seconds"], columns["threads"], label="threads")
+    coded = [count / found["setting"]["groups"] for count in columns["coded"]]
+    rate = others.twinx()
+    rate.plot(columns["seconds"], coded, "C2", label="codes confirmed a group (right)")
+    others.set(title="open files, threads, codes", xlabel="seconds", ylim=(0, None))
+    for name, panel in (("full rate", memory), ("blocked", memory), ("blocked", others)):
+        there = [at for at, phase in zip(columns["seconds"], columns["phase"], strict=True)
+                 if phase == name]  # fmt: skip
+        shade = {"full rate": "C0", "blocked": "C3"}[name]
+        panel.axvspan(there[0], there[-1], alpha=0.15, color=shade, label=name)
+    memory.legend(fontsize="small", loc="lower right")
+    lines = [*others.get_lines(), *rate.get_lines()]
+    others.legend(lines, [line.get_label() for line in lines], fontsize="x-small")
+    _save(pyplot, figure, "soak")
 
 
 def _save(pyplot: Any, figure: Any, name: str) -> None:

@@ -285,6 +285,7 @@ RECORDS = (
     "limits",
     "steps",
     "real",
+    "soak",
 )
 TABLES: dict[str, Callable[[], str]] = (
     {
@@ -302,7 +303,7 @@ TABLES: dict[str, Callable[[], str]] = (
     | {f"{name}-source": source(name) for name in RECORDS}
     | {
         f"{name}-bars": bars(name)
-        for name in ("recovery", "cost", "group_step", "gaps", "drift", "real")
+        for name in ("recovery", "cost", "group_step", "gaps", "drift", "real", "soak")
     }
 )
 
