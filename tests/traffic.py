@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 SECONDS = 30.0
+OUTAGE_SECONDS = 120.0  # a broker may be away while records are sent
 CUT = 1e-3  # share of repeats that may differ, by a coefficient at the cut or at a rounding edge
 Position = tuple[int, int]  # partition and offset
 
@@ -71,7 +72,7 @@ def send(
             on_delivery=partial(confirm, record),
         )
         producer.poll(0)
-    assert producer.flush(SECONDS) == 0
+    assert producer.flush(OUTAGE_SECONDS) == 0
     return sent
 
 

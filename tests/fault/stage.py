@@ -193,8 +193,8 @@ class Stage:
         return round(time.monotonic() - began, 1)
 
     def await_caught_up(self) -> None:
-        """Return when all readings have come out but for those held back."""
-        self._await_done(len(self.records) - HELD_BACK)
+        """Return when all readings have come out that were allowed to be sent."""
+        self._await_done(self._allowed)
 
     def committed(self) -> dict[int, int]:
         """Where the consumer group goes on, by partition."""

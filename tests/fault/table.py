@@ -84,7 +84,7 @@ FAULTS = [
     Fault(snapshots_cut_off),
     Fault(folder_read_only),
     Fault(folder_of_another_pipeline),
-    Fault(disk_full, seconds=10.0, kills=True),
+    Fault(disk_full, kills=True, portions=True),
     Fault(settings_changed, portions=True),
     Fault(half_of_it_poison, records=half_poison),
 ]

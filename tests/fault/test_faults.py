@@ -15,7 +15,7 @@ from typing import cast
 
 import pytest
 
-from benchmarks.record import record
+from benchmarks.record import Bar, record
 from tests.fault.faults import Fault
 from tests.fault.rows import Row, bars, perform
 from tests.fault.table import FAULTS
@@ -49,7 +49,7 @@ def rows(
         for row in found.values():
             row.cancel()
     if file := os.environ.get("FAULTS_RECORD"):
-        write(Path(file), [row.result() for row in found.values() if is_done(row)], began)
+        write(Path(file), [*found.values()], began)
 
 
 @pytest.mark.parametrize(("fault", "delivery"), CASES, ids=repr)
@@ -75,11 +75,13 @@ def is_done(row: Future[Row]) -> bool:
     return row.done() and not row.cancelled() and row.exception() is None
 
 
-def write(file: Path, rows: list[Row], began: float) -> None:
-    """Write what was found, when and on what."""
+def write(file: Path, futures: list[Future[Row]], began: float) -> None:
+    """Write what was found, when and on what; of rows that came to no end, how many they are."""
+    rows = [future.result() for future in futures if is_done(future)]
+    lost = Bar("rows that came to no end", len(futures) - len(rows), 0)
     told = record(
         "Is a reading lost, whatever is done to the pipeline?",
-        bars(rows),
+        [*bars(rows), lost],
         began,
         command="make fault",
         rows=[row.as_json() for row in rows],

@@ -90,14 +90,18 @@ def disk_full(stage: Stage) -> Figures:
     subprocess.run(["mount", *options, f"{disk}"], check=True)
     stage.undo.callback(subprocess.run, ["umount", "-l", f"{disk}"], check=True)
     stage.snapshots, other = disk / "recovery", disk / "other"
+    stage.allow(PORTION)
     with stage.worker() as worker:
-        stage.await_work(worker)
+        stage.await_work(worker, PORTION)
+        worker.await_snapshot()
+        stage.allow(PORTION)
         fill(other)
         assert worker.process.wait(60) == 1
     told = worker.log_file.read_text()
     assert "expected to write a snapshot, got: database or disk is full; make room" in told
     refused(stage, "recovery.folder")
     other.unlink()
+    stage.allow(ALL)
     return {}
 
 

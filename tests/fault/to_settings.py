@@ -22,7 +22,8 @@ def settings_changed(stage: Stage) -> Figures:
         stage.more[section] = values
         stage.allow(3 * PORTION)
         with stage.worker() as worker:
-            stage.await_work(worker, 2 * PORTION)
+            worker.await_metrics()
+            stage.await_caught_up()
             shown = worker.metrics()
             assert worker.end(signal.SIGTERM) == 0
         assert shown.get(("oodl_oddities_total", "group_restarted"), 0) == anew
