@@ -8,6 +8,7 @@ snapshot.
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from itertools import count
 
@@ -18,6 +19,7 @@ from flows.sink import SinkPart
 from flows.wire import Rejected
 
 EPOCH, COMMITS = 2, 3
+LAST_LOOK = 0.5  # seconds in which it is seen how far it has come
 
 
 class Trap:
@@ -65,6 +67,7 @@ class Trap:
     def die(self, place: str) -> None:
         """Die, if this is the place."""
         if self.epoch == EPOCH and place == self.place:
+            time.sleep(LAST_LOOK)
             os.kill(os.getpid(), signal.SIGKILL)
 
 
