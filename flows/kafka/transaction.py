@@ -40,6 +40,11 @@ RETRIED = frozenset({  # said of a request that is not part of a transaction
     KafkaError._TRANSPORT,
     KafkaError._WAIT_COORD,
 })  # fmt: skip
+MOVED = frozenset({  # said by who was the coordinator: a new client asks who is
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+})  # fmt: skip
 
 Answered = Callable[[Output, KafkaError | None, Raw], None]
 
@@ -151,11 +156,14 @@ class TransactionClient:
         topic, count = self._transactional.topic, self._transactional.partitions
         parts = [TopicPartition(topic, number) for number in range(count)]
         found: list[TopicPartition] = []
-        asker = self._consumer()
-        try:
-            self._try(lambda seconds: found.extend(asker.committed(parts, timeout=seconds)), until)
-        finally:
-            asker.close()
+        while not found:
+            asker = self._consumer()
+            ask = partial(_ask, asker, parts, found)
+            try:
+                with suppress(HangingError):
+                    self._try(ask, until)
+            finally:
+                asker.close()
         for part in found:
             if part.error is not None:
                 raise self._failure(KafkaException(part.error))
@@ -261,11 +269,12 @@ class TransactionClient:
             try:
                 call(WAITING)
             except CLIENT_ERRORS as problem:
-                error = error_of(problem)
-                if monotonic() > until or not (error.retriable() or error.code() in RETRIED):
+                error, over = error_of(problem), monotonic() > until
+                moved = error.code() in MOVED and not error.fatal()
+                if over or not (moved or error.retriable() or error.code() in RETRIED):
                     raise self._failure(problem) from problem
                 self._together.watch()
-                if monotonic() > hanging:
+                if moved or monotonic() > hanging:
                     raise self._hanging() from problem
             else:
                 self._together.answered()
@@ -313,6 +322,12 @@ class TransactionClient:
                 "next start names it"
             )
         return self.dispatch.denied(error)
+
+
+def _ask(
+    asker: Consumer, parts: list[TopicPartition], found: list[TopicPartition], seconds: float
+) -> None:
+    found += asker.committed(parts, timeout=seconds)
 
 
 def _answer(answer: Future[object], call: Callable[[float], object], seconds: float) -> None:
