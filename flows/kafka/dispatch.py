@@ -131,6 +131,7 @@ class Together:
         self._stop, self._delivery_seconds = stop, delivery_seconds
         self._members: list[Dispatch] = []
         self._answers, self._silent = 0, 0.0
+        self._past = 0  # answers to those that are heard no more
         self._looked = monotonic()
         self._measuring = Lock()
 
@@ -140,7 +141,9 @@ class Together:
 
     def discard(self, dispatch: "Dispatch") -> None:
         """Hear a producer no more."""
-        self._members.remove(dispatch)
+        with self._measuring:
+            self._members.remove(dispatch)
+            self._past += dispatch.answers
 
     def serve(self) -> None:
         """Hear what the broker has answered to any of them; never waits.
@@ -175,7 +178,8 @@ class Together:
         for member in members:
             member.serve()
         with self._measuring:
-            now, answers = monotonic(), sum(member.answers for member in members)
+            now = monotonic()
+            answers = self._past + sum(member.answers for member in self._members)
             if answers != self._answers or not waiting:
                 self._silent = 0.0
             self._silent += min(now - self._looked, LOOK)

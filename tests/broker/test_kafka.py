@@ -25,6 +25,7 @@ from flows.kafka import (
     client_options,
     describe,
 )
+from flows.kafka.dispatch import Dispatch
 from flows.settings import Settings
 from oodl.errors import ValueFault
 from tests.traffic import Record, read, send
@@ -312,6 +313,29 @@ def test_a_broker_that_says_nothing_ends_the_wait_after_the_delivery_seconds(
 
     with pytest.raises(DeliveryError, match="1 outputs unconfirmed 5 s in which the broker said"):
         together.serve()
+
+
+def test_a_producer_that_is_replaced_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    together = Together(StopFlag(), 5.0)
+    with EmbeddedBroker(TOPIC) as broker:
+        first, second = (
+            Dispatch(broker, together=together, answered=lambda *_: None, limits=Limits())
+            for _ in range(2)
+        )
+    first.answers = 7
+    together.add(first)
+    together.watch()
+
+    for _ in range(5):
+        clock.now += 0.9
+        together.watch()
+    together.discard(first)
+    together.add(second)
+    clock.now += 0.9
+
+    with pytest.raises(DeliveryError, match="in which the broker said nothing"):
+        together.watch()
 
 
 def test_a_producer_with_nothing_unconfirmed_may_hear_nothing(
