@@ -340,8 +340,9 @@ class KafkaCluster:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for node in self.nodes:  # one after the other they would wait for those that are gone
-            node.kill()
+        for node in self.nodes:
+            if node._process is not None:
+                node.kill()  # one that is asked to end waits for the others, which are gone
 
 
 def free_port(count: int = 1) -> int:
