@@ -36,16 +36,16 @@ def test_the_processes_of_a_cluster_share_a_folder(tmp_path: Path) -> None:
     [
         (Member(0, HERE), ALONE, "but the cluster at a:1;b:1 does; stop that one"),
         (Member(0, HERE), Member(1, ELSEWHERE), "but the cluster at a:1;b:1 does; stop that one"),
-        (Member(0, HERE), Member(0, HERE), f"process 0 of its cluster, but process {os.getpid()}"),
-        (ALONE, Member(1, HERE), f"but process {os.getpid()} does; stop that one"),
-        (ALONE, ALONE, f"but process {os.getpid()} does; stop that one"),
+        (Member(0, HERE), Member(0, HERE), "process 0 of its cluster, but process {}"),
+        (ALONE, Member(1, HERE), "but process {} does; stop that one"),
+        (ALONE, ALONE, "but process {} does; stop that one"),
     ],
 )
 def test_whoever_is_no_other_process_of_the_cluster_is_refused(
     tmp_path: Path, first: Member, second: Member, told: str
 ) -> None:
     with hold(tmp_path, first):
-        with pytest.raises(ManifestError, match=told):
+        with pytest.raises(ManifestError, match=told.format(os.getpid())):
             hold(tmp_path, second)
         # and has changed nothing for those who may come
         if not first.alone:
