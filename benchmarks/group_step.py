@@ -26,7 +26,7 @@ from oodl.synthetic import Planted, random_orthogonal
 SIZES, BLOCKS = (8, 16, 64, 256), (1, 4, 16, 64, 256)
 ROUNDS, ROWS, CALLS = 7, 2048, 3000
 LATE = 132  # rows before the measurement, in units of N
-LEAST = 8448  # at least so many: chunks are as long as they get
+LEAST = 12672  # at least so many: chunks are as long as they get
 
 
 class Reading(msgspec.Struct):

@@ -35,8 +35,8 @@ FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is publ
 SECOND = 4  # times as many: then version 2, if it has not come before
 LASTING = 1024  # readings that a surprise lasts at least before it is how the group behaves
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
-LATE, LATE_SHARE = 128, 64  # rows of a late chunk; a 64th of all before, as the learner's is
-ENOUGH = 2048  # numbers of a chunk, from which on a longer one is hardly cheaper
+LATE, LATE_SHARE = 192, 64  # rows of a late chunk; a 64th of all before, as the learner's is
+ENOUGH = 3072  # numbers of a chunk, from which on a longer one is hardly cheaper
 PIECES = 64  # arrays of waiting rows at most, so that adding one and packing them stay cheap
 STEEPEST = 1e30  # what a scale may have changed by, for float32
 
@@ -126,7 +126,7 @@ class Learned:
     def chunk(self) -> int:
         """Rows of the chunk that fills.
 
-        As many as the learner steps by, but where these are few numbers, late up to 128: else a
+        As many as the learner steps by, but where these are few numbers, late up to 192: else a
         chunk is calls, not arithmetic. After a restart the learner cuts them itself.
         """
         n, frames = len(self.version.dictionary), self.frames
