@@ -174,11 +174,11 @@ def partitions_added(tally: Tally, *, topic: str, was: int, now: int) -> None:
     log.warning("Partitions added, start again. topic=%(topic)s was=%(was)d now=%(now)d", fields)
 
 
-def partitions_shared(tally: Tally, *, process: str, partitions: list[int]) -> None:
+def partitions_shared(tally: Tally, *, other: str, partitions: list[int]) -> None:
     """Report another process of the same name that reads the same: codes come from both."""
     tally.oddities["partitions_shared"] += 1
-    text = "Partitions shared with another process. process=%(process)r partitions=%(partitions)s"
-    log.error(text, {"process": process, "partitions": partitions})
+    text = "Partitions shared with another process. other=%(other)r partitions=%(partitions)s"
+    log.error(text, {"other": other, "partitions": partitions})
 
 
 def reading_rejected(tally: Tally, *, reason: str, position: str, detail: str) -> None:

@@ -202,8 +202,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
     def snapshot(self) -> Resume:
         """Return where to go on; the position before this one is committed, it is confirmed now."""
         self._queue.snapped(self._next)
-        for process, partitions in self._shared.consumer.others().items():
-            events.partitions_shared(self._shared.tally, process=process, partitions=partitions)
+        for other, partitions in self._shared.consumer.others().items():
+            events.partitions_shared(self._shared.tally, other=other, partitions=partitions)
         self._tell_lag()
         return self._next, self._groups.pack()
 

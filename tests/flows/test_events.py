@@ -169,7 +169,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
     events.name_taken(tally, detail="oodl")
     events.offset_expired(tally, 3, 17)
     events.partitions_added(tally, topic="in", was=6, now=8)
-    events.partitions_shared(tally, process="pump:17:c0", partitions=[0, 2])
+    events.partitions_shared(tally, other="pump:17:c0", partitions=[0, 2])
     events.warm_started(tally, groups=3)
     events.stop_requested(tally, signal="SIGTERM")
     events.metrics_port_moved(tally, wanted=9464, bound=4001)
@@ -202,7 +202,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
         ("warning", "Partitions added, start again. topic=in was=6 now=8"),
         (
             "error",
-            "Partitions shared with another process. process='pump:17:c0' partitions=[0, 2]",
+            "Partitions shared with another process. other='pump:17:c0' partitions=[0, 2]",
         ),
         (
             "warning",
