@@ -24,10 +24,10 @@ __all__ = [
 def killed_five_times_at_random(stage: Stage) -> Figures:
     chance = random.Random(5)
     for _ in range(5):
-        stage.allow(3 * PORTION)
+        stage.allow(2 * PORTION)
         with stage.worker() as worker:
             stage.await_work(worker)
-            time.sleep(chance.uniform(0.0, 2.0))
+            stage.trickle(after(chance.uniform(0.0, 2.0)))
             stage.kill(worker)
     return {}
 
@@ -106,6 +106,11 @@ def another_process_of_the_same_name(stage: Stage) -> Figures:
             assert second.end(signal.SIGTERM) == 0
     assert any("Name taken" in str(line["message"]) for line in first.said())
     return {}
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
 def until_ended(worker: Worker) -> Callable[[], bool]:
