@@ -8,7 +8,7 @@ import importlib.util
 import json
 import re
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ def load(name: str) -> Record:
     return found
 
 
-def filled(text: str) -> str:
+def filled(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
     """Return the text with every table made anew."""
-    return BLOCK.sub(lambda m: f"<!-- table {m[1]} -->\n{TABLES[m[1]]()}<!-- end -->", text)
+    return BLOCK.sub(lambda m: f"<!-- table {m[1]} -->\n{tables[m[1]]()}<!-- end -->", text)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -54,8 +54,9 @@ def source(name: str) -> Callable[[], str]:
             f"{library} {version}" for library, version in found["versions"].items()
         )
         left = "".join(f"- not measured: {reason}\n" for reason in found.get("skipped", ()))
+        command = found.get("command", f"python -m benchmarks.{name}")
         return (
-            f"`python -m benchmarks.{name}`, {found['date']}, commit {found['commit']}, "
+            f"`{command}`, {found['date']}, commit {found['commit']}, "
             f"{found['machine']}; {versions}.\n" + (f"\n{left}" if left else "")
         )
 
@@ -310,7 +311,7 @@ TABLES: dict[str, Callable[[], str]] = (
 
 def main() -> None:
     """Fill the tables, and draw where that is possible."""
-    README.write_text(filled(README.read_text()))
+    README.write_text(filled(README.read_text(), TABLES))
     if importlib.util.find_spec("matplotlib") is None:
         print("plots not drawn: matplotlib is not installed; make .venv-bench/.ready")
         return
