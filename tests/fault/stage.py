@@ -264,7 +264,11 @@ class Stage:
 
     def _send(self) -> None:
         address, topic = self.address, self.topics["readings"]
-        options = {"enable.idempotence": True, "topic.metadata.refresh.interval.ms": 1000}
+        options: dict[str, str | int | bool] = {
+            "enable.idempotence": True,
+            "topic.metadata.refresh.interval.ms": 1000,
+            "metadata.recovery.strategy": "none",  # else it may lose sight of a restarted broker
+        }
         producer = producer_to(address, **options)  # a retry is no repeat
         size = -(-(len(self.records) - HELD_BACK) // max(1, round(self.seconds / SLICE)))
         while len(self.sent) < len(self.records) and not self._closing:
