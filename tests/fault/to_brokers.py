@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from confluent_kafka.admin import NewPartitions
 
-from tests.fault.faults import ALL, PORTION, Figures, refused, work_and_end
+from tests.fault.faults import ALL, PORTION, Figures, refused
 from tests.fault.stage import PARTITIONS, Stage
 from tests.fault.watch import written
 from tests.fault.workers import Worker, wait_until
@@ -78,7 +78,9 @@ def leaders_killed(stage: Stage) -> Figures:
 
 def offsets_expired(stage: Stage) -> Figures:
     stage.allow(2 * PORTION)
-    work_and_end(stage)
+    with stage.worker() as worker:  # until each partition has a position that can expire
+        stage.await_caught_up()
+        assert worker.end(signal.SIGTERM) == 0
     stage.allow(ALL)
     stage.await_sent()
     stage.expire(200)
