@@ -49,6 +49,8 @@ class StopFlag:
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         Thread(target=_hear, args=(reading, heard), name="signals", daemon=True).start()
+        if self:  # asked to end before anyone listened
+            os.write(writing, b"\0")
 
     def set(self, cause: str = "a call") -> None:
         """Ask the flow to end."""

@@ -8,7 +8,7 @@ the outputs starts the client anew, and sends them again.
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Thread
@@ -257,9 +257,8 @@ class TransactionClient:
 
     def _group(self) -> bytes:
         if not self._known_group:
-            asker = self._consumer()
-            self._known_group = asker.consumer_group_metadata()
-            asker.close()
+            with closing(self._consumer()) as asker:
+                self._known_group = asker.consumer_group_metadata()
         return self._known_group
 
     def _try(self, call: Callable[[float], object], until: float) -> None:
@@ -312,9 +311,9 @@ class TransactionClient:
 
     def _denied(self, error: KafkaError) -> str:
         """Name the right that is missing; "" when that is not what the broker says."""
-        name, topic = self._transactional.name, self._transactional.topic
+        group, topic = self._transactional.group, self._transactional.topic
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            return Right("Read", "group", name, "kafka.group").denied()
+            return Right("Read", "group", group, "kafka.group").denied()
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return (
                 f"topics: expected the right to Read {topic}, and to Write topics.codes and "

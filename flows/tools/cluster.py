@@ -75,10 +75,15 @@ def _start(settings: Path | None, count: int) -> list[subprocess.Popen[bytes]]:
     given = [] if settings is None else ["--settings", str(settings)]
     addresses = ";".join(f"127.0.0.1:{port}" for port in _free_ports(count))
     place = ["--addresses", addresses, "--parent", str(os.getpid())]
-    return [
-        subprocess.Popen([*program, "run", *given, *place, "--process-id", str(number)])
-        for number in range(count)
-    ]
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        for number in range(count):
+            command = [*program, "run", *given, *place, "--process-id", str(number)]
+            children.append(subprocess.Popen(command))
+    except OSError:
+        _terminate(children)
+        raise
+    return children
 
 
 def _free_ports(count: int) -> list[int]:

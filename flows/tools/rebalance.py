@@ -6,7 +6,7 @@ place; interrupted anywhere, the next call begins anew or brings it to its end.
 
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -97,8 +97,9 @@ def _hold_all(top: Path, held: ExitStack) -> list[Manifest]:
         )
         raise ManifestError(msg)
     for one in known:
-        manifest.check_snapshots(worker_folder(top, one.worker, one.workers))
-        held.enter_context(manifest.lock(worker_folder(top, one.worker, one.workers)))
+        folder = worker_folder(top, one.worker, one.workers)
+        held.enter_context(manifest.lock(folder))
+        manifest.check_snapshots(folder)
     longest = max(one.epoch_seconds for one in known)
     return [structs.replace(one, epoch_seconds=longest) for one in known]
 
@@ -114,6 +115,7 @@ def _partitions(settings: Settings, known: Manifest, workers: int) -> int:
         When there are fewer partitions than workers.
     """
     cluster = describe(settings.kafka)
+    cluster.require(readings=known.topics["readings"])
     if cluster.id != known.cluster:
         msg = (
             f"{settings.recovery.folder}: expected to be of cluster {cluster.id}, got "
@@ -133,7 +135,7 @@ def _partitions(settings: Settings, known: Manifest, workers: int) -> int:
 def _homes(settings: Settings, folders: list[Path]) -> dict[str, int]:
     """Find the partition of each group; of one that is on two, the first one counts."""
     homes: dict[str, int] = {}
-    for name, packed in _states(folders, READINGS, lambda _: True):
+    for name, packed in _states(folders):
         _, known = pickle.loads(
             packed
         )  # of a folder that nobody else can write: `manifest.lock` sees to it
@@ -142,11 +144,21 @@ def _homes(settings: Settings, folders: list[Path]) -> dict[str, int]:
     return homes
 
 
-def _states(folders: list[Path], step: str, wanted: Callable[[str], bool]) -> Iterator[State]:
-    """Yield what a step had in these folders, under the keys that are wanted."""
+def _states(folders: list[Path]) -> Iterator[State]:
+    """Yield what these folders have of partitions."""
     for folder in folders:
-        for key, content in snapshots.read(folder, step):
-            if wanted(key):
+        yield from snapshots.read(folder, READINGS)
+
+
+def _states_of_groups(folders: list[Path], homes: dict[str, int], own: range) -> Iterator[State]:
+    """Yield the states of groups at home in these partitions, of the worker that had their home.
+
+    A group on partitions of two workers has a state with either.
+    """
+    for index, folder in enumerate(folders):
+        for key, content in snapshots.read(folder, GROUPS):
+            home = homes.get(key, index)
+            if home in own and home % len(folders) == index:
                 yield key, content
 
 
@@ -157,21 +169,23 @@ def _make(top: Path, described: Manifest, old: list[Path], homes: dict[str, int]
     private.make_folder(folder)
     manifest.write(folder, described)
     make_snapshots(folder)
-    snapshots.write(folder, READINGS, _states(old, READINGS, lambda key: int(key) in own))
-    snapshots.write(folder, GROUPS, _states(old, GROUPS, lambda key: homes.get(key, 0) in own))
+    partitions = ((key, content) for key, content in _states(old) if int(key) in own)
+    snapshots.write(folder, READINGS, partitions)
+    snapshots.write(folder, GROUPS, _states_of_groups(old, homes, own))
 
 
 def _put_in_place(top: Path) -> None:
     """Put the new folders in the place of the old ones; what was done already is left."""
     ready = top / REBALANCED
     removed = ready / "removed"
-    if not removed.exists():
-        _remove_old(top)
-        removed.touch()
-    for path in sorted(ready.iterdir()):
-        if path != removed:
-            path.rename(top / path.name)
-    removed.unlink()
+    if any(ready.iterdir()):  # else all was done but for removing it
+        if not removed.exists():
+            _remove_old(top)
+            removed.touch()
+        for path in sorted(ready.iterdir()):
+            if path != removed:
+                path.rename(top / path.name)
+        removed.unlink()
     ready.rmdir()
 
 

@@ -138,7 +138,25 @@ def test_after_a_move_each_group_goes_on_where_it_was(
     assert len([*top.glob("worker-*")]) == way[-1] * (way[-1] > 1)
 
 
-@pytest.mark.parametrize("stop_at", range(1, 8))
+def test_a_group_that_two_workers_have_goes_on_beside_its_first_partition(
+    settings: Settings, file: Path
+) -> None:
+    """Its two states ended each move with a traceback of the database."""
+    rows = [
+        record._replace(partition=partition)
+        for partition in (0, 1)
+        for record in machine(["press-0"], 40)
+    ]
+    run(settings, 2, send(settings.kafka.bootstrap, settings.topics.readings, rows))
+    kept = dict(snapshots.read(settings.recovery.folder / "worker-00000", GROUPS))
+
+    rebalance(workers=3, settings=file)
+
+    assert [groups for _, groups in held(settings, 3)] == [{"press-0"}, set(), set()]
+    assert dict(snapshots.read(settings.recovery.folder / "worker-00000", GROUPS)) == kept
+
+
+@pytest.mark.parametrize("stop_at", range(1, 10))
 def test_a_move_that_was_interrupted_is_begun_anew_or_brought_to_its_end(
     settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
@@ -160,6 +178,7 @@ def test_a_move_that_was_interrupted_is_begun_anew_or_brought_to_its_end(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", dying(Path.rename))
         patch.setattr(Path, "touch", dying(Path.touch))
+        patch.setattr(Path, "rmdir", dying(Path.rmdir))
         patch.setattr(shutil, "rmtree", dying(shutil.rmtree))
         try:
             rebalance(workers=3, settings=file)
