@@ -267,7 +267,6 @@ class Stage:
         options: dict[str, str | int | bool] = {
             "enable.idempotence": True,
             "topic.metadata.refresh.interval.ms": 1000,
-            "metadata.recovery.strategy": "none",  # else it may lose sight of a restarted broker
         }
         producer = producer_to(address, **options)  # a retry is no repeat
         size = -(-(len(self.records) - HELD_BACK) // max(1, round(self.seconds / SLICE)))
