@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaException
+
 from benchmarks.record import Bar, worst
 from tests.brokers import ApacheKafka, KafkaCluster
 from tests.fault.faults import Fault, Figures
@@ -75,7 +77,7 @@ def perform(fault: Fault, delivery: str, brokers: ApacheKafka | KafkaCluster, fo
     """
     try:
         return _perform(fault, delivery, brokers, folder)
-    except AssertionError:
+    except (AssertionError, KafkaException, TimeoutError):
         logging.getLogger(__name__).exception("%r, %s: once more", fault, delivery)
     again = folder / "again"
     again.mkdir()
