@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from oodl.schedule import RowMemory
 
-__all__ = ["Loudness"]
+__all__ = ["Loudness", "weights"]
 
 Array = npt.NDArray[np.floating]
 
