@@ -20,7 +20,6 @@ __all__ = [
     "codes_by_position",
     "machine",
     "position_of_letter",
-    "producer_to",
     "read",
     "rebuilt",
     "same",
@@ -29,7 +28,7 @@ __all__ = [
 ]
 
 SECONDS = 30.0
-OUTAGE_SECONDS = 120.0  # a broker may be away while records are sent
+SECONDS_TO_SEND = 120.0
 CUT = 1e-3  # share of repeats that may differ, by a coefficient at the cut or at a rounding edge
 Position = tuple[int, int]  # partition and offset
 
@@ -48,9 +47,7 @@ class Record(NamedTuple):
         return self.partition, self.offset
 
 
-def send(
-    bootstrap: str, topic: str, records: Iterable[Record], producer: Producer | None = None
-) -> list[Record]:
+def send(bootstrap: str, topic: str, records: Iterable[Record]) -> list[Record]:
     """Send records to their partition, or where their key leads; return them as confirmed."""
     sent: list[Record] = []
 
@@ -61,7 +58,13 @@ def send(
         assert offset is not None
         sent.append(record._replace(partition=partition, offset=offset))
 
-    producer = producer or producer_to(bootstrap)
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "consistent",  # by key, as the pipeline does
+            "message.max.bytes": 8 << 20,
+        }
+    )
     for record in records:
         producer.produce(
             topic,
@@ -72,20 +75,8 @@ def send(
             on_delivery=partial(confirm, record),
         )
         producer.poll(0)
-    assert producer.flush(OUTAGE_SECONDS) == 0
+    assert producer.flush(SECONDS_TO_SEND) == 0
     return sent
-
-
-def producer_to(bootstrap: str, **options: str | int | bool) -> Producer:
-    """Return a producer that routes by key as the pipeline does."""
-    return Producer(
-        {
-            "bootstrap.servers": bootstrap,
-            "partitioner": "consistent",
-            "message.max.bytes": 8 << 20,
-            **options,
-        }
-    )
 
 
 def read(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Record]:

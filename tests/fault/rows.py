@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -77,7 +78,7 @@ def perform(fault: Fault, delivery: str, brokers: ApacheKafka | KafkaCluster, fo
     """
     try:
         return _perform(fault, delivery, brokers, folder)
-    except (AssertionError, KafkaException, TimeoutError):
+    except (AssertionError, KafkaException, TimeoutError, TimeoutExpired):
         logging.getLogger(__name__).exception("%r, %s: once more", fault, delivery)
     again = folder / "again"
     again.mkdir()

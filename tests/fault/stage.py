@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from flows.tools.worker import Worker as Thread
 from tests.brokers import ApacheKafka, KafkaCluster
+from tests.fault.feed import Feed
 from tests.fault.ledger import Ledger, ledger
 from tests.fault.readings import readings
 from tests.fault.watch import Watch, written
@@ -21,9 +22,7 @@ from tests.traffic import (
     Record,
     codes_by_position,
     position_of_letter,
-    producer_to,
     read,
-    send,
 )
 
 __all__ = ["PARTITIONS", "Stage"]
@@ -263,18 +262,14 @@ class Stage:
         self.undo.close()
 
     def _send(self) -> None:
-        address, topic = self.address, self.topics["readings"]
-        options: dict[str, str | int | bool] = {
-            "enable.idempotence": True,
-            "topic.metadata.refresh.interval.ms": 1000,
-        }
-        producer = producer_to(address, **options)  # a retry is no repeat
+        feed = Feed(self.address, self.topics["readings"], PARTITIONS)
         size = -(-(len(self.records) - HELD_BACK) // max(1, round(self.seconds / SLICE)))
         while len(self.sent) < len(self.records) and not self._closing:
             began, first = time.monotonic(), len(self.sent)
             last = min(first + size, self._allowed)
-            self.sent += send(address, topic, self.records[first:last], producer)
+            self.sent += feed.send(self.records[first:last])
             time.sleep(max(0.0, began + SLICE - time.monotonic()))
+        feed.close()
 
     def _await_done(self, count: int) -> None:
         wait_until(lambda: len(self.sent) >= count)

@@ -25,7 +25,12 @@ BESIDE = {"apache_kafka": 3, "troubled_kafka": 1, "three_kafkas": 1}  # rows at 
 CASES = [(fault, delivery) for fault in FAULTS for delivery in fault.deliveries]
 Key = tuple[Fault, str]
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(900)]
+UNCLOSED = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings(UNCLOSED),  # kafka-python leaves those of refused connections
+]
 
 
 @pytest.fixture(scope="module")
