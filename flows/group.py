@@ -93,6 +93,7 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
         events.group_stepped(self._steps.tally, group=self._group, state=self._state)
         return encoded, StatefulBatchLogic.RETAIN
 
+    @keeping_failures
     def snapshot(self) -> bytes:
         """Return the state as one value; the same one while no block has come."""
         if self._packed is None:

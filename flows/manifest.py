@@ -155,8 +155,10 @@ def write(folder: Path, manifest: Manifest) -> None:
     fresh.replace(folder / FILE)
 
 
-def lock(folder: Path) -> TextIO:
+def lock(folder: Path, name: str = LOCK) -> TextIO:
     """Hold a folder for this process: until the returned file is closed, or the process ends.
+
+    Holders of another `name` do not mind: one has the folder, another one what is done to it.
 
     Raises
     ------
@@ -165,7 +167,7 @@ def lock(folder: Path) -> TextIO:
     ManifestError
         If another process holds it, or it cannot be written to.
     """
-    file = open_lock(folder, LOCK)
+    file = open_lock(folder, name)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as taken:

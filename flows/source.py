@@ -199,6 +199,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._shared.consumer.rest(self._queue)
         return ALWAYS
 
+    @keeping_failures
     def snapshot(self) -> Resume:
         """Return where to go on; the position before this one is committed, it is confirmed now."""
         self._queue.snapped(self._next)

@@ -166,7 +166,7 @@ class Together:
         """
         self._hear(waiting=True)
         if self._stop.seconds > STOP_GRACE:
-            raise self._overdue(STOP_GRACE, "after the end was asked for")
+            raise self.overdue(STOP_GRACE, "after the end was asked for")
 
     def answered(self) -> None:
         """Hear that the broker has answered something other than an output."""
@@ -185,9 +185,10 @@ class Together:
             self._silent += min(now - self._looked, LOOK)
             self._answers, self._looked = answers, now
         if self._silent > self._delivery_seconds:
-            raise self._overdue(self._delivery_seconds, "in which the broker said nothing")
+            raise self.overdue(self._delivery_seconds, "in which the broker said nothing")
 
-    def _overdue(self, seconds: float, when: str) -> DeliveryError:
+    def overdue(self, seconds: float, when: str) -> DeliveryError:
+        """Say that outputs are given up, so many seconds after or within what `when` tells."""
         errors = [member.health.error for member in self._members if member.health.error]
         count = sum(member.unconfirmed for member in self._members)
         return DeliveryError(

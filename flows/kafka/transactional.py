@@ -47,7 +47,7 @@ class TransactionalProducer:
         together: Together,
         limits: Limits,
     ) -> None:
-        self._seconds = limits.delivery_seconds
+        self._seconds, self._together = limits.delivery_seconds, together
         self._held: list[Output] = []
         self._alone = False
         self._suspects: list[Refused] = []
@@ -114,6 +114,8 @@ class TransactionalProducer:
             if self._committed(reached, until):
                 committed, self._held = self._held, []
                 return committed, []
+            if monotonic() > until and not self._refused:
+                raise self._together.overdue(self._seconds, "in which no commit came about")
         refused, self._refused = self._refused, []
         return [], refused
 

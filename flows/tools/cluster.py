@@ -21,6 +21,7 @@ PORTS = range(10_000, 32_000)
 LOOK = 0.05  # seconds
 BY_ITSELF = 5.0  # seconds in which a process ends of which another has ended; .1 s were measured
 ASKED = 15.0  # seconds in which it ends when it is asked to besides
+LONGEST = 30.0  # seconds that all may take to end: outputs have 5, the rest is long done then
 
 
 class ClusterError(OodlError, RuntimeError):
@@ -51,6 +52,8 @@ def run_cluster(settings: Path | None, count: int, stop: StopFlag) -> None:
         if stop and not asked:
             asked = True
             _terminate(children)
+        if stop.seconds > LONGEST:
+            _kill(children)
         if not stop and any(child.poll() is not None for child in children):
             _end_others(children)
         time.sleep(LOOK)
@@ -101,6 +104,12 @@ def _terminate(children: list[subprocess.Popen[bytes]]) -> None:
     for child in children:
         if child.poll() is None:
             child.terminate()
+
+
+def _kill(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.kill()
 
 
 def _end_others(children: list[subprocess.Popen[bytes]]) -> None:

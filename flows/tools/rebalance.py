@@ -28,6 +28,7 @@ from oodl.errors import ValueFault
 __all__ = ["rebalance"]
 
 UNFINISHED = f"{REBALANCED}.new"
+MOVING = "rebalancing"  # the lock of whoever moves states: two at once would lose them
 State = tuple[str, bytes]  # a key, and what the engine has pickled for it
 
 
@@ -51,10 +52,13 @@ def rebalance(
     """
     chosen, console = load(settings), Console(highlight=False)
     top = chosen.recovery.folder
-    if (top / REBALANCED).is_dir():
-        _put_in_place(top)
-    shutil.rmtree(top / UNFINISHED, ignore_errors=True)
+    if not top.is_dir():
+        raise _nothing(top)
     with ExitStack() as held:
+        held.enter_context(manifest.lock(top, MOVING))
+        if (top / REBALANCED).is_dir():
+            _put_in_place(top)
+        shutil.rmtree(top / UNFINISHED, ignore_errors=True)
         known = _hold_all(top, held)
         if len(known) == workers:
             console.print(f"{workers} workers already: nothing to move")
@@ -79,8 +83,6 @@ def _hold_all(top: Path, held: ExitStack) -> list[Manifest]:
     ManifestError
         When one is, or they do not belong together.
     """
-    if not top.is_dir():
-        raise _nothing(top)
     places = [top, *sorted(top.glob("worker-*"))]
     known = [one for place in places if (one := manifest.read(place)) is not None]
     if not known:

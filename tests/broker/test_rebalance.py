@@ -231,6 +231,11 @@ def test_what_is_at_work_or_missing_or_not_there_is_not_moved(
         pytest.raises(ManifestError, match=r"worker-00001: expected to hold .* does; stop that"),
     ):
         rebalance(workers=3, settings=file)
+    with (
+        manifest.lock(settings.recovery.folder, tool.MOVING),
+        pytest.raises(ManifestError, match="expected to hold"),
+    ):
+        rebalance(workers=3, settings=file)  # beside another one it lost what that had moved
     away = settings.recovery.folder.parent / "away"
     one.rename(away)
     with pytest.raises(ManifestError, match="got those of 1 of 2; bring the others here"):
