@@ -1,0 +1,53 @@
+"""Messages: bytes from Kafka to readings, codes and dictionaries to bytes.
+
+Knows neither the engine nor a Kafka client.
+"""
+
+from flows.wire.codes import (
+    BlockMessage,
+    CodeMessage,
+    Layout,
+    codes_from,
+    decode_codes,
+    encode_codes,
+)
+from flows.wire.dead_letters import DeadLetter, dead_letter, refused
+from flows.wire.dictionaries import (
+    DictionaryMessage,
+    decode_dictionary,
+    dictionary_key,
+    encode_dictionary,
+    to_version,
+)
+from flows.wire.messages import Fault, Message, Reading, Reason, Rejected
+from flows.wire.moments import EARLIEST, LATEST
+from flows.wire.names import LONGEST_GROUP
+from flows.wire.ours import WireError
+from flows.wire.readings import decode
+
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "LONGEST_GROUP",
+    "BlockMessage",
+    "CodeMessage",
+    "DeadLetter",
+    "DictionaryMessage",
+    "Fault",
+    "Layout",
+    "Message",
+    "Reading",
+    "Reason",
+    "Rejected",
+    "WireError",
+    "codes_from",
+    "dead_letter",
+    "decode",
+    "decode_codes",
+    "decode_dictionary",
+    "dictionary_key",
+    "encode_codes",
+    "encode_dictionary",
+    "refused",
+    "to_version",
+]
