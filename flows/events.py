@@ -446,4 +446,5 @@ _NOTICED: dict[str, Callable[[Tally, str, Noticed], None]] = {
     "jump": _jumped,
     "clock_ahead": _mistimed,
     "late": _mistimed,
+    "gap": _mistimed,
 }

@@ -15,7 +15,7 @@ from oodl.stream import GroupState
 
 __all__ = ["FORMAT", "StateError", "pack", "unpack"]
 
-FORMAT = 1  # raised whenever a field of the state is added, removed or means something else
+FORMAT = 2  # raised whenever a field of the state is added, removed or means something else
 FINGERPRINT_BYTES = 16
 REMEDY = "start this release with an empty recovery folder, or the release that wrote this one"
 

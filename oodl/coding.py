@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from oodl.block import Ragged
 from oodl.errors import ValueFault
 from oodl.scaling import standardise
 
@@ -108,18 +109,19 @@ class Version:
         return {}
 
     def standardise(self, Y: Floats) -> Floats:
-        """Rows in channel standard deviations, NaN where missing."""
-        return standardise(Y, self.mean, self.scale)
+        """Rows in channel standard deviations, NaN where missing; readings, or frames of them."""
+        rows = Y.reshape(-1, len(self.channels))
+        return standardise(rows, self.mean, self.scale).reshape(Y.shape)
 
     def restore(self, U: Array) -> Floats:
         """Undo `standardise`."""
-        Y: Floats = self.mean + self.scale * U
-        return Y
+        Y: Floats = self.mean + self.scale * U.reshape(-1, len(self.channels))
+        return Y.reshape(U.shape)
 
     def decode(
         self, atoms: "npt.ArrayLike", values: "npt.ArrayLike", missing: "npt.ArrayLike" = ()
     ) -> Floats:
-        """Rebuild a reading from its code.
+        """Rebuild a frame from its code: a reading, or several one after another.
 
         Parameters
         ----------
@@ -128,11 +130,11 @@ class Version:
         values : array_like of float
             Their coefficients.
         missing : array_like of int
-            Channels that the reading did not have.
+            What it did not have.
 
         Returns
         -------
-        ndarray of float64, shape (C,)
+        ndarray of float64, shape (N,)
             In the units of the channels, NaN where missing.
         """
         chosen = self.exact[:, np.asarray(atoms, dtype=np.intp)]
@@ -260,7 +262,7 @@ class Atoms:
 
 @dataclass(slots=True, eq=False)
 class Codes:
-    """Consecutive readings of one group, coded with one version.
+    """Consecutive rows of one group, readings or frames of them, coded with one version.
 
     Not frozen: one is made for every reading, and that would cost a tenth of coding it.
     Row i has ``atoms[ends[i-1]:ends[i]]`` with ``values`` alike, the largest first.
@@ -283,6 +285,10 @@ class Codes:
         RMS left by the usual number of atoms over the limit; NaN where it cannot be told.
     energies : ndarray of float64, shape (B,)
         Sum of squares in deviations over the present channels; 0 in version 0.
+    origins : Ragged, optional
+        Positions of the messages that each row is made of; None where that is its own alone.
+    moments : Ragged, optional
+        Times of the readings of each row; None where rows are readings.
     """
 
     version: Version
@@ -295,9 +301,16 @@ class Codes:
     errors: Floats
     surprises: Floats
     energies: Floats
+    origins: Ragged | None = None
+    moments: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    @property
+    def readings(self) -> int:
+        """How many readings these are of."""
+        return len(self.offsets) if self.moments is None else len(self.moments.flat)
 
     def rows(
         self,
@@ -321,4 +334,6 @@ class Codes:
             self.version, self.offsets[rows], self.times[rows], self.ends[rows] - first,
             self.atoms[kept], self.values[kept], self.missing[rows],
             self.errors[rows], self.surprises[rows], self.energies[rows],
+            self.origins and self.origins.part(start, stop),
+            self.moments and self.moments.part(start, stop),
         )  # fmt: skip

@@ -135,9 +135,10 @@ class Encoder:
     def __init__(self, version: Version, rule: Rule) -> None:
         n = len(version.dictionary)
         self.version, self.rule, self._size = version, rule, n
-        self._mean, self._dictionary = version.mean, np.ascontiguousarray(version.dictionary)
+        self._mean = np.tile(version.mean, version.window)
+        self._dictionary = np.ascontiguousarray(version.dictionary)
         with np.errstate(divide="ignore", over="ignore"):
-            self._inverse = 1 / version.scale
+            self._inverse = np.tile(1 / version.scale, version.window)
         self._fitting = min(FITTING * float(version.scale.min()), LARGEST)
         self._resolved = n * min(RESOLVED, SLACK * rule.tolerance / SLIP) ** 2
         self._root = sqrt(rule.aim * n)
@@ -281,7 +282,7 @@ class Encoder:
         held = chosen.left <= self.rule.bound
         if held.all():
             return [codes], rows
-        zero = Version.zero(self.version.channels)
+        zero = Version.zero(self.version.channels, self.version.window)
         exact = _exact(zero, Y, present, codes.missing, offsets, times)
         exact.surprises[:] = codes.surprises
         edges = [0, *(np.flatnonzero(np.diff(held)) + 1).tolist(), len(Y)]

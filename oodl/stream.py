@@ -1,8 +1,9 @@
 """One group's readings in, codes and dictionaries out: `GroupCoder`, without any engine.
 
-A reading is coded at once, with the published version. Learning takes place when a chunk of
-readings is full, and a chunk's size follows from the count of readings alone; so the codes do not
-depend on how the readings were cut into blocks, and a replay gives the same ones.
+A reading is coded at once, with the published version; or with others, when their frame is
+complete. Learning takes place when a chunk of frames is full, and a chunk's size follows from the
+count of frames alone; so the codes do not depend on how the readings were cut into blocks, and a
+replay gives the same ones.
 """
 
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oodl.adaptive import Adaptive, AdaptiveState
-from oodl.clock import EventClock
+from oodl.block import Block
+from oodl.clock import EventClock, Ticks
 from oodl.coding import Codes, Rule, Tolerance, Version
 from oodl.encoding import encoder, left_by_atoms
 from oodl.errors import ValueFault
@@ -24,6 +26,7 @@ from oodl.publishing import Pricing, atoms_within
 from oodl.recent import Recent
 from oodl.scaling import FARTHEST, Present, Scaling, clipped, standardise
 from oodl.surprise import Surprise
+from oodl.windows import MAX_GAP, close, frames
 
 __all__ = ["Block", "GroupCoder", "GroupState", "Learned", "Noticed", "Output", "Published"]
 
@@ -31,48 +34,14 @@ Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-FIRST_FRAMES = 64  # readings, or twice the frame's size: then version 1 is published
+FIRST_FRAMES = 64  # or twice the frame's size: then version 1 is published
 SECOND = 4  # times as many: then version 2, if it has not come before
-LASTING = 1024  # readings that a surprise lasts at least before it is how the group behaves
+LASTING = 1024  # frames that a surprise lasts at least before it is how the group behaves
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 LATE, LATE_SHARE = 192, 64  # rows of a late chunk; a 64th of all before, as the learner's is
 ENOUGH = 3072  # numbers of a chunk, from which on a longer one is hardly cheaper
 PIECES = 64  # arrays of waiting rows at most, so that adding one and packing them stay cheap
 STEEPEST = 1e30  # what a scale may have changed by, for float32
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """Consecutive readings of one group, with the same channels.
-
-    Parameters
-    ----------
-    channels : tuple of str
-    settled : bool
-        Whether these are the group's channels for good; else nothing is learned.
-    values : ndarray of float64, shape (B, C)
-        NaN or infinite where missing.
-    times : ndarray of float64, shape (B,)
-        Seconds.
-    offsets : ndarray of int64, shape (B,)
-        Positions in the partition.
-    """
-
-    channels: tuple[str, ...]
-    settled: bool
-    values: Floats
-    times: Floats
-    offsets: Ints
-
-    def __len__(self) -> int:
-        return len(self.offsets)
-
-    def part(self, start: int, stop: int) -> "Block":
-        """Return readings `start` to `stop`."""
-        rows = slice(start, stop)
-        return Block(
-            self.channels, self.settled, self.values[rows], self.times[rows], self.offsets[rows]
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +56,7 @@ class Published:
 class Noticed:
     """Something that an operator wants to know, seen `count` times in a block."""
 
-    kind: Literal["restart", "surprised", "calm", "accepted", "jump", "clock_ahead", "late"]
+    kind: Literal["restart", "surprised", "calm", "accepted", "jump", "clock_ahead", "late", "gap"]
     count: int = 1
 
 
@@ -152,6 +121,8 @@ class GroupState:
     mood : Surprise
     introduced : tuple of str
         Ids of the version 0 dictionaries that were sent.
+    unfinished : Block or None
+        Readings of a frame that is not full.
     """
 
     clock: EventClock = field(default_factory=EventClock)
@@ -160,6 +131,7 @@ class GroupState:
     waiting: int = 0
     mood: Surprise = field(default_factory=Surprise)
     introduced: tuple[str, ...] = ()
+    unfinished: Block | None = None
 
     @property
     def version(self) -> Version | None:
@@ -178,7 +150,7 @@ class GroupState:
 
     @property
     def frames(self) -> int:
-        """Readings since the channels were settled."""
+        """Frames since the channels were settled."""
         return self.learned.frames + self.waiting if self.learned else 0
 
 
@@ -196,7 +168,11 @@ class GroupCoder:
         How far ahead of its group a time stamp is believed at once, in seconds.
     accept_after : float
         Event time, in seconds, after which a surprised group's new behaviour is taken as its own;
-        sooner where it has lasted longer than all that came before, and 1,024 readings.
+        sooner where it has lasted longer than all that came before, and 1,024 frames.
+    window : int
+        Readings that are coded together, a frame.
+    max_gap : float
+        Seconds between readings beyond which a frame is closed early.
 
     Examples
     --------
@@ -230,6 +206,8 @@ class GroupCoder:
     learner: Adaptive = field(default_factory=Adaptive)
     max_ahead: float = 3600.0
     accept_after: float = 86400.0
+    window: int = 1
+    max_gap: float = MAX_GAP
 
     def start(self) -> GroupState:
         """Return the state of a group of which nothing was seen."""
@@ -241,9 +219,10 @@ class GroupCoder:
         Its readings are coded and judged by that one; what else was learned is learned anew, and
         the next version is a restart.
         """
-        n = len(version.dictionary)
+        n, channels = len(version.dictionary), len(version.channels)
         learner = replace(self.learner.start(n, initial=version.dictionary), restarts=1)
-        return GroupState(learned=Learned(version, learner, Scaling.start(n), Recent.start(n)))
+        scaling, recent = Scaling.start(channels), Recent.start(n)
+        return GroupState(learned=Learned(version, learner, scaling, recent))
 
     def step(self, state: GroupState, block: Block) -> tuple[GroupState, list[Output]]:
         """Code a block and learn from it; `state` stays as it was.
@@ -257,44 +236,89 @@ class GroupCoder:
         outputs: list[Output] = []
         if not len(block.offsets):
             return state, outputs
-        if not block.settled:
-            return self._pass_through(state, block, outputs), outputs
         learned, last = state.learned, 0
-        if learned is None or learned.version.channels != block.channels:
+        fits = learned is not None and learned.version.channels == block.channels
+        if state.unfinished is not None and not (fits and block.settled):
+            state = self._close(state, int(block.offsets[0]), outputs)
+        ticks = self._tick(state, block, outputs)
+        if not block.settled:
+            return self._pass_through(state, block, ticks, outputs), outputs
+        if not fits:
             state = self._begin(state, block, outputs)
+        if self.window > 1:
+            state, block, ticks = self._frame(state, block, ticks, outputs)
         while last < len(block.offsets):
-            state, last = self._advance(state, block, last, outputs)
+            state, last = self._advance(state, block, ticks, last, outputs)
         return state, outputs
 
-    def _pass_through(self, state: GroupState, block: Block, outputs: list[Output]) -> GroupState:
+    def finish(
+        self, state: GroupState, offset: int | None = None
+    ) -> tuple[GroupState, list[Output]]:
+        """Close a frame that is not full, where there is one: nothing comes any more.
+
+        Parameters
+        ----------
+        state : GroupState
+        offset : int, optional
+            Position of what tells so; by default of the frame's last reading.
+        """
+        outputs: list[Output] = []
+        if state.unfinished is None:
+            return state, outputs
+        return self._close(state, offset, outputs), outputs
+
+    def _pass_through(
+        self, state: GroupState, block: Block, ticks: Ticks, outputs: list[Output]
+    ) -> GroupState:
         """Code readings whose group has no settled channels with a version 0 of their own."""
-        clock, _ = self._tick(state, block, outputs)
         version = Version.zero(block.channels)
         state = _introduce(state, version, int(block.offsets[0]), outputs)
-        outputs += encoder(version, self.rule)(block.values, block.offsets, block.times)[0]
-        return replace(state, clock=clock)
+        coded = encoder(version, self.rule)(block.values, block.offsets, block.times)[0]
+        outputs += _traced(coded, block)
+        return replace(state, clock=ticks.clock)
 
     def _begin(self, state: GroupState, block: Block, outputs: list[Output]) -> GroupState:
         """Start a group with these channels, anew if it had others."""
         if state.learned is not None:
             outputs.append(Noticed("restart"))
-        version, n = Version.zero(block.channels), len(block.channels)
-        learned = Learned(version, self.learner.start(n), Scaling.start(n), Recent.start(n))
+        channels = len(block.channels)
+        version, n = Version.zero(block.channels, self.window), channels * self.window
+        learned = Learned(version, self.learner.start(n), Scaling.start(channels), Recent.start(n))
         state = _introduce(state, version, int(block.offsets[0]), outputs)
         return GroupState(state.clock, learned, introduced=state.introduced)
 
+    def _frame(
+        self, state: GroupState, block: Block, ticks: Ticks, outputs: list[Output]
+    ) -> tuple[GroupState, Block, Ticks]:
+        """Make frames of readings: their block, and the group's time as each was closed."""
+        nows = ticks.nows
+        before = [state.clock.now, *nows[:-1]]
+        made = frames(state.unfinished, block, before, window=self.window, max_gap=self.max_gap)
+        if made.early:
+            outputs.append(Noticed("gap", made.early))
+        state = replace(state, clock=ticks.clock, unfinished=made.unfinished)
+        return state, made.block, ticks._replace(nows=[nows[row] for row in made.rows])
+
+    def _close(self, state: GroupState, offset: int | None, outputs: list[Output]) -> GroupState:
+        """Code the frame that is not full."""
+        if state.unfinished is None:
+            return state
+        frame = close(state.unfinished, _settled(state).version.window, offset)
+        ticks = Ticks(state.clock, [state.clock.now], 0, 0)
+        state = replace(state, unfinished=None)
+        return self._advance(state, frame, ticks, 0, outputs)[0]
+
     def _advance(
-        self, state: GroupState, block: Block, first: int, outputs: list[Output]
+        self, state: GroupState, block: Block, ticks: Ticks, first: int, outputs: list[Output]
     ) -> tuple[GroupState, int]:
         """Code rows from `first` on until the block ends or a chunk is full; then learn from it."""
-        learned, waiting = _settled(state), state.waiting
+        learned, waiting, nows = _settled(state), state.waiting, ticks.nows
         last = min(len(block.offsets), first + learned.chunk - waiting)
         if last - first < len(block.offsets):
-            block = block.part(first, last)
+            block, nows = block.part(first, last), nows[first:last]
         encode = encoder(learned.version, self.rule)
         coded, rows = encode(block.values, block.offsets, block.times)
-        outputs += coded
-        clock, nows = self._tick(state, block, outputs)
+        outputs += coded if block.origins is None else _traced(coded, block)
         mood, turns = state.mood.feel(_surprises(coded), nows, first=learned.frames + waiting)
         if turns:
             outputs += map(Noticed, turns)
@@ -302,24 +326,22 @@ class GroupCoder:
         pending = (*state.pending, rows)
         if len(pending) > PIECES:
             pending = (np.concatenate(pending),)
-        state = GroupState(clock, learned, pending, waiting, mood, state.introduced)
+        state = GroupState(
+            ticks.clock, learned, pending, waiting, mood, state.introduced, state.unfinished
+        )
         if waiting == learned.chunk:
             state = self._learn(state, outputs)
-            state = self._publish(state, int(block.offsets[-1]), outputs)
+            state = self._publish(state, int(block.offsets[-1]), nows[-1], outputs)
         return state, last
 
-    def _tick(
-        self, state: GroupState, block: Block, outputs: list[Output]
-    ) -> tuple[EventClock, list[float | None]]:
-        """Move the group's clock, say which stamps did not, and what it showed at each reading."""
-        clock, nows, ahead, late = state.clock.advance(
-            block.times.tolist(), max_ahead=self.max_ahead
-        )
-        if ahead:
-            outputs.append(Noticed("clock_ahead", ahead))
-        if late:
-            outputs.append(Noticed("late", late))
-        return clock, nows
+    def _tick(self, state: GroupState, block: Block, outputs: list[Output]) -> Ticks:
+        """Say how readings move the group's clock, and which stamps do not."""
+        ticks = state.clock.advance(block.times.tolist(), max_ahead=self.max_ahead)
+        if ticks.ahead:
+            outputs.append(Noticed("clock_ahead", ticks.ahead))
+        if ticks.late:
+            outputs.append(Noticed("late", ticks.late))
+        return ticks
 
     def _learn(self, state: GroupState, outputs: list[Output]) -> GroupState:
         """Take a full chunk into the learner, after judging both dictionaries by it."""
@@ -327,7 +349,7 @@ class GroupCoder:
         version = learned.version
         rows = np.ascontiguousarray(np.concatenate(state.pending))  # whatever order blocks had
         present = _present(rows, version)
-        U, scaling = _scaled(rows, present, version, learned.scaling)
+        U, scaling = _scaled_by_channel(rows, present, version, learned.scaling)
         U = _without_gaps(U, present, learned.learner.dictionary, version.usual)
         left = left_by_atoms(U, learned.learner.dictionary)
         saved = 0.0
@@ -344,13 +366,18 @@ class GroupCoder:
             version, learner, scaling, learned.recent.update(left), learned.frames + len(rows),
             saved, learned.restarts,
         )  # fmt: skip
-        return GroupState(state.clock, learned, mood=state.mood, introduced=state.introduced)
+        return GroupState(
+            state.clock, learned, mood=state.mood, introduced=state.introduced,
+            unfinished=state.unfinished,
+        )  # fmt: skip
 
-    def _publish(self, state: GroupState, offset: int, outputs: list[Output]) -> GroupState:
+    def _publish(
+        self, state: GroupState, offset: int, now: float | None, outputs: list[Output]
+    ) -> GroupState:
         """Publish the learner's dictionary when it is due."""
         learned = _settled(state)
         version = learned.version
-        accepted = self._accepted(state)
+        accepted = self._accepted(state, now)
         if not (accepted or _guessing(learned) or learned.saved > _price(version).dictionary):
             return state
         usual = learned.recent.usual
@@ -366,13 +393,13 @@ class GroupCoder:
         outputs.append(Noticed("accepted"))
         return replace(state, learned=learned, mood=Surprise(at=state.mood.at))
 
-    def _accepted(self, state: GroupState) -> bool:
+    def _accepted(self, state: GroupState, now: float | None) -> bool:
         """Whether the group has been surprised for so long that this is how it behaves now.
 
         For `accept_after`, or for longer than all that came before: a young group's limit rests on
-        few readings, and would otherwise be held against it for a whole day.
+        few frames, and would otherwise be held against it for a whole day.
         """
-        now, (_, since, at) = state.clock.now, state.mood
+        _, since, at = state.mood
         if since is None or now is None:
             return False
         return now - since >= self.accept_after or state.frames - at >= max(at, LASTING)
@@ -423,6 +450,17 @@ def _surprises(coded: list[Codes]) -> list[float]:
     return surprises
 
 
+def _traced(coded: list[Codes], block: Block) -> list[Codes]:
+    """Tell codes what each row of their block is made of."""
+    first = 0
+    for codes in coded:
+        last = first + len(codes)
+        codes.origins = block.origins and block.origins.part(first, last)
+        codes.moments = block.moments and block.moments.part(first, last)
+        first = last
+    return coded
+
+
 def _present(rows: Array, version: Version) -> Present:
     """Where rows have values, None where everywhere."""
     if version.number and isfinite(np.vdot(rows, rows)):
@@ -437,6 +475,18 @@ def _without_gaps(U: Array, present: Present, D: Array, usual: int) -> Array:
     gaps = ~present.all(axis=1)
     U[gaps] = filled(U[gaps], ~present[gaps], D, usual)
     return U
+
+
+def _scaled_by_channel(
+    rows: Array, present: Present, version: Version, scaling: Scaling
+) -> tuple[Array, Scaling]:
+    """The same as `_scaled` for frames: a channel has one mean and one scale in all of them."""
+    if version.window == 1:
+        return _scaled(rows, present, version, scaling)
+    readings = -1, len(version.channels)
+    of_readings = None if present is None else present.reshape(readings)
+    U, scaling = _scaled(rows.reshape(readings), of_readings, version, scaling)
+    return U.reshape(rows.shape), scaling
 
 
 def _scaled(

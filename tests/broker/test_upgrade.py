@@ -28,6 +28,7 @@ from tests.traffic import codes_by_position, machine, read
 
 RECOVERIES = sorted(HERE.glob("recovery-*"))
 GOES_ON = [folder for folder in RECOVERIES if folder.name == f"recovery-{state.FORMAT}"]
+EARLIER = [folder for folder in RECOVERIES if folder not in GOES_ON]
 
 
 def test_there_is_a_recovery_folder_of_this_release() -> None:
@@ -68,6 +69,20 @@ def test_a_folder_of_a_newer_format_is_refused_with_the_remedy(settings: Setting
         f"{folder / FILE}: state_format: expected {state.FORMAT + 1}, got {state.FORMAT}; "
         "undo the change, or name a new folder as recovery.folder"
     )
+
+
+@pytest.mark.parametrize("golden", EARLIER, ids=lambda folder: folder.name)
+def test_a_folder_of_an_earlier_format_is_refused_with_the_remedy(
+    settings: Settings, golden: Path
+) -> None:
+    folder = left(settings, golden)
+
+    with pytest.raises(ManifestError) as refused:
+        assemble(settings, Tally(), StopFlag())
+
+    told = f"{folder / FILE}: state_format: expected 1, got {state.FORMAT}; "
+    assert str(refused.value).startswith(told)
+    assert str(refused.value).endswith("name a new folder as recovery.folder")
 
 
 def newer_source(snapshot: tuple[int, bytes]) -> tuple[int, bytes]:

@@ -1,5 +1,4 @@
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,7 @@ import pytest
 from flows.state import FORMAT, StateError, pack, unpack
 from oodl.coding import Codes
 from oodl.stream import Block, GroupCoder, GroupState
-
-FINGERPRINT = "0123456789abcdef"
-GOLDEN = Path(__file__).parents[1] / "golden" / f"state-{FORMAT}.bin"
+from tests.golden.record import FINGERPRINT, HERE, STATE
 
 
 def block(first: int, last: int) -> Block:
@@ -24,8 +21,8 @@ def block(first: int, last: int) -> Block:
     )  # fmt: skip
 
 
-def stepped(rows: int) -> GroupState:
-    coder = GroupCoder()
+def stepped(rows: int, window: int = 1) -> GroupState:
+    coder = GroupCoder(window=window)
     state, _ = coder.step(coder.start(), block(0, rows))
     return state
 
@@ -39,10 +36,11 @@ def flat(value: Any) -> Any:
     return [flat(part) for part in value] if isinstance(value, tuple) else value
 
 
-@pytest.mark.parametrize("rows", [0, 1, 63, 64, 201])
-def test_a_state_comes_back_to_the_last_bit(rows: int) -> None:
-    # given a state before its first reading, in version 0, and later on
-    state = stepped(rows) if rows else GroupCoder().start()
+@pytest.mark.parametrize(("rows", "window"), [(0, 1), (1, 1), (63, 1), (64, 1), (201, 1), (201, 4)])
+def test_a_state_comes_back_to_the_last_bit(rows: int, window: int) -> None:
+    # given a state before its first reading, in version 0, later on, and in the middle of a frame
+    state = stepped(rows, window) if rows else GroupCoder().start()
+    assert (state.unfinished is not None) == (window > 1)
     # when it is packed and unpacked
     again, fingerprint = unpack(pack(state, FINGERPRINT))
     # then nothing has changed
@@ -50,12 +48,13 @@ def test_a_state_comes_back_to_the_last_bit(rows: int) -> None:
     assert fingerprint == FINGERPRINT
 
 
-def test_a_group_goes_on_from_a_snapshot_as_if_there_was_none() -> None:
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_group_goes_on_from_a_snapshot_as_if_there_was_none(window: int) -> None:
     # given a state that was packed, and the same that was not
-    state = stepped(201)
+    state = stepped(201, window)
     again, _ = unpack(pack(state, FINGERPRINT))
     # when both go on
-    coder = GroupCoder()
+    coder = GroupCoder(window=window)
     states, outputs = zip(*(coder.step(start, block(201, 400)) for start in (state, again)),
                           strict=True)  # fmt: skip
     # then they do the same
@@ -82,12 +81,14 @@ def test_an_unpacked_state_cannot_be_written_to() -> None:
 
 
 def test_the_golden_state_still_unpacks() -> None:
-    state, fingerprint = unpack(GOLDEN.read_bytes())
+    state, fingerprint = unpack(STATE.read_bytes())
     assert fingerprint == FINGERPRINT
     assert state.frames == 101
     assert state.version is not None
-    assert state.version.channels == ("a", "b")
-    assert pack(state, fingerprint) == GOLDEN.read_bytes()
+    assert (state.version.channels, state.version.window) == (("a", "b"), 2)
+    assert state.unfinished is not None
+    assert state.unfinished.offsets.tolist() == [202]
+    assert pack(state, fingerprint) == STATE.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -101,10 +102,11 @@ def test_the_golden_state_still_unpacks() -> None:
         pack(stepped(64), FINGERPRINT) + b"x",
         bytes([FORMAT]) + FINGERPRINT.encode() + b"\x90",
         bytes([FORMAT]) + b"\xff" * 40,
+        (HERE / "state-1.bin").read_bytes(),
         pack(stepped(64), FINGERPRINT).replace(b"<f4", b"<?4"),
         pack(stepped(64), FINGERPRINT).replace(b"<f4", b"|O4"),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_what_is_no_state_of_this_release_is_refused_with_the_remedy(packed: bytes) -> None:
     with pytest.raises(StateError, match="start this release with an empty recovery folder"):

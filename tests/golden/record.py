@@ -11,21 +11,30 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from flows.dataflow import assemble
 from flows.events import Tally
 from flows.kafka import EmbeddedBroker, StopFlag
 from flows.manifest import FILE
 from flows.settings import Settings, TopicSettings
-from flows.state import FORMAT
+from flows.state import FORMAT, pack
 from flows.wire import DeadLetter, Message, Reason, Rejected, dead_letter
+from oodl.block import Block
+from oodl.stream import GroupCoder, GroupState
 from tests.fault.workers import wait_until
 from tests.traffic import Record, machine, read, send, versions
 
-__all__ = ["HERE", "LETTERS", "RECOVERY", "earlier_readings", "letters", "text_of"]
+__all__ = [
+    "FINGERPRINT", "HERE", "LETTERS", "RECOVERY", "STATE", "earlier_readings", "letters", "state",
+    "text_of",
+]  # fmt: skip
 
 HERE = Path(__file__).parent
 LETTERS = HERE / "letters-1.json"
 RECOVERY = HERE / f"recovery-{FORMAT}"
+STATE = HERE / f"state-{FORMAT}.bin"
+FINGERPRINT = "0123456789abcdef"
 LIMIT = 4096  # bytes of a message, so that a cut one is short here
 
 
@@ -63,6 +72,26 @@ def text_of(letter: DeadLetter) -> dict[str, object]:
 def earlier_readings() -> list[Record]:
     """What the pipeline that left the recovery folder had read."""
     return machine(["press-0", "oven"], 100)
+
+
+def state() -> GroupState:
+    """A group in frames of two readings, a hundred of them learned from, and one unfinished."""
+    places = np.arange(203)
+    values = np.column_stack([np.sin(places / 9), np.cos(places / 5) + places % 3])
+    values[::17, 1] = np.nan
+    block = Block(
+        ("a", "b"),
+        settled=True,
+        values=values,
+        times=(places * 60).astype(np.float64),
+        offsets=places,
+    )
+    coder = GroupCoder(window=2)
+    return coder.step(coder.start(), block)[0]
+
+
+def _record_state() -> None:
+    STATE.write_bytes(pack(state(), FINGERPRINT))
 
 
 def _record_recovery() -> None:
@@ -106,6 +135,10 @@ def _record_letters() -> None:
 
 
 if __name__ == "__main__":
-    recorders = {"letters": _record_letters, "recovery": _record_recovery}
+    recorders = {
+        "letters": _record_letters,
+        "recovery": _record_recovery,
+        "state": _record_state,
+    }
     for name in sys.argv[1:] or recorders:
         recorders[name]()
