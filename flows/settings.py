@@ -49,6 +49,7 @@ __all__ = [
     "KafkaSettings",
     "MetricSettings",
     "RecoverySettings",
+    "SensorSettings",
     "Settings",
     "SettingsError",
     "TimeSettings",
@@ -247,6 +248,27 @@ class TimeSettings(_Section):
     )
 
 
+class SensorSettings(_Section):
+    """How messages of one sensor each are put together to readings; change them after a clean end.
+
+    What waits in a snapshot is closed with the first message after a start with others.
+    """
+
+    mode: Literal["bucket", "last"] = live(
+        "bucket", description="a reading a stretch of time, or one a message with last values"
+    )
+    every: float = live(1.0, gt=0, description="seconds of event time that are one reading")
+    wait: float = live(
+        1.0, ge=0, description="seconds of event time that a reading waits for late samples"
+    )
+    hold: float = live(
+        60.0, gt=0, description="mode last: seconds of event time for which a value holds"
+    )
+    max_open: int = live(
+        10_000, ge=1, description="samples of a group that wait at most; then the first one closes"
+    )
+
+
 class CodeSettings(_Section):
     """How codes are written."""
 
@@ -307,6 +329,7 @@ class GroupSettings(_Section):
     coding: CodingSettings = CodingSettings()
     channels: ChannelSettings = ChannelSettings()
     time: TimeSettings = TimeSettings()
+    sensors: SensorSettings = SensorSettings()
 
 
 class GroupsSettings(_Section):
@@ -356,6 +379,7 @@ class Settings(BaseSettings):
     coding: CodingSettings = CodingSettings()
     channels: ChannelSettings = ChannelSettings()
     time: TimeSettings = TimeSettings()
+    sensors: SensorSettings = SensorSettings()
     codes: CodeSettings = CodeSettings()
     recovery: RecoverySettings = RecoverySettings()
     metrics: MetricSettings = MetricSettings()
@@ -382,7 +406,9 @@ class Settings(BaseSettings):
     def _merge(self) -> Self:
         """Work out what holds for each pattern; two sections may fail only together."""
         problems: list[InitErrorDetails] = []
-        whole = GroupSettings(coding=self.coding, channels=self.channels, time=self.time)
+        whole = GroupSettings(
+            coding=self.coding, channels=self.channels, time=self.time, sensors=self.sensors
+        )
         self._of_pattern[""] = whole
         for pattern, own in self.groups.patterns.items():
             try:
@@ -399,7 +425,7 @@ class Settings(BaseSettings):
         return worker_folder(self.recovery.folder, self.workers.index, self.workers.count)
 
     def for_group(self, name: str) -> GroupSettings:
-        """Coding, channels and time of a group: the first pattern in the file's order decides."""
+        """What holds for a group: the first pattern in the file's order decides."""
         found = self._of_group.get(name)
         if found is None:
             if len(self._of_group) >= REMEMBERED:
@@ -458,7 +484,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _merged(whole: GroupSettings, own: GroupSettings) -> GroupSettings:
     """Lay a pattern's own keys over what holds for all."""
-    sections = ("coding", "channels", "time")
+    sections = ("coding", "channels", "time", "sensors")
     laid = {name: _over(getattr(whole, name), getattr(own, name)) for name in sections}
     return GroupSettings.model_validate(laid)
 

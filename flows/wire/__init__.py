@@ -19,7 +19,7 @@ from flows.wire.dictionaries import (
     encode_dictionary,
     to_version,
 )
-from flows.wire.messages import Fault, Message, Reading, Reason, Rejected
+from flows.wire.messages import Fault, Message, Reading, Reason, Rejected, Sample
 from flows.wire.moments import EARLIEST, LATEST
 from flows.wire.names import LONGEST_GROUP
 from flows.wire.ours import WireError
@@ -39,6 +39,7 @@ __all__ = [
     "Reading",
     "Reason",
     "Rejected",
+    "Sample",
     "WireError",
     "codes_from",
     "dead_letter",

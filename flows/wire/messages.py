@@ -13,6 +13,7 @@ __all__ = [
     "Reading",
     "Reason",
     "Rejected",
+    "Sample",
 ]
 
 Reason = Literal[
@@ -52,6 +53,16 @@ class Reading(msgspec.Struct):
     group: str
     time: float
     values: list[float | None] | dict[str, float | None]
+    oddities: tuple[str, ...] = ()
+
+
+class Sample(msgspec.Struct):
+    """What one sensor of a group gave at a time; None is a missing value, `time` is in seconds."""
+
+    group: str
+    time: float
+    sensor: str
+    value: float | None
     oddities: tuple[str, ...] = ()
 
 
