@@ -130,6 +130,16 @@ $(RIVALS_READY): requirements.lock benchmarks/requirements.txt pyproject.toml | 
 	@$(RIVALS)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+.venv-%/.ready: benchmarks/requirements-%.txt | $(READY)
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet -r $<
+	@touch $@
+
+.PHONY: bench-pipeline
+bench-pipeline: $(JARS) $(RIVALS_READY) .venv-quix/.ready .venv-faust/.ready ## the pipeline on Apache Kafka beside rivals, 15 minutes (ONLY=throughput,...)
+	$(BIN)/python -m benchmarks.pipeline $(if $(ONLY),--only $(ONLY))
+	$(RIVALS)/bin/python -m benchmarks.report
+
 .PHONY: bench-learner
 bench-learner: $(RIVALS_READY) ## the learner against rivals, about 30 minutes; writes benchmarks/results
 	for question in recovery experiments cost group_step gaps drift limits steps real; do \
@@ -148,6 +158,6 @@ check: ## what CI runs
 
 .PHONY: clean
 clean: ## remove what was made here: environments, caches, the broker with its data
-	rm -rf $(VENV) $(RIVALS) $(BROKER)/target build dist
+	rm -rf $(VENV) $(RIVALS) .venv-quix .venv-faust $(BROKER)/target build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

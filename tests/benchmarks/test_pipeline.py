@@ -1,0 +1,79 @@
+import json
+
+import msgspec
+import numpy as np
+import pytest
+
+from benchmarks.pipeline import __main__ as pipeline
+from benchmarks.pipeline.plan import QUICK, Section
+from benchmarks.pipeline.throughput import OURS, PLAIN, microseconds, ratio
+from benchmarks.pipeline.traffic import Fleet
+from benchmarks.pipeline.variants.begun import begin_with, names
+from benchmarks.pipeline.variants.one import step
+from benchmarks.pipeline.variants.order import Spent, canned
+from benchmarks.pipeline.warming import warm
+from benchmarks.record import Bar
+
+FLEET = Fleet(groups=3, channels=4, rows=20, kinds=2)
+
+
+def test_a_backlog_goes_over_the_groups_in_turn() -> None:
+    sent = list(FLEET.backlog(7))
+    assert [key for key, _ in sent] == [b"press-0", b"press-1", b"press-2"] * 2 + [b"press-0"]
+    bodies = [msgspec.json.decode(value) for _, value in sent]
+    assert [body["ts"] - bodies[0]["ts"] for body in bodies] == [0, 0, 0, 1, 1, 1, 2]
+    assert {len(body["values"]) for body in bodies} == {4}
+
+
+def test_groups_begin_with_the_dictionary_of_their_kind(tmp_path: pytest.TempPathFactory) -> None:
+    begin = begin_with(warm(FLEET, tmp_path))  # type: ignore[arg-type]
+    versions = [begin(f"press-{number}").version for number in range(3)]
+    assert all(version is not None and version.number for version in versions)
+    assert versions[0].id == versions[2].id != versions[1].id  # type: ignore[union-attr]
+    assert begin_with("")("press-0").version is None
+
+
+def test_the_step_gives_a_code_a_reading() -> None:
+    state, rng = begin_with("")("press-0"), np.random.default_rng(0)
+    for offset in range(3):
+        values = rng.standard_normal(4).tolist()
+        state, [code] = step(state, "press-0", (5, offset), (1.0, values))
+        assert {"partition": 5, "offset": offset}.items() <= msgspec.json.decode(code).items()
+    assert names(2) == ("0", "1")
+
+
+def test_a_canned_code_has_its_position() -> None:
+    assert {"partition": 1, "offset": 7}.items() <= json.loads(canned(1, 7)).items()
+
+
+def test_a_ratio_is_of_rounds_that_both_have() -> None:
+    found = {OURS.name: [Spent(2.0, 0), Spent(6.0, 0), Spent(9.0, 0)],
+             PLAIN.name: [Spent(1.0, 0), Spent(2.0, 0)]}  # fmt: skip
+    assert ratio(found, OURS, PLAIN) == 2.5
+    assert ratio({OURS.name: []}, OURS, PLAIN) is None
+    assert microseconds(found, 1000)[OURS.name]["cpu"] == 6000.0
+
+
+def test_a_section_leaves_the_others_as_they_were_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sections = {
+        name: lambda *_, name=name: Section([Bar(name, 1.0, 2.0)], {"told": 2}, [f"{name}: half"])
+        for name in ("one", "two", "three")
+    }
+    monkeypatch.setattr(pipeline, "SECTIONS", sections)
+    monkeypatch.setattr(pipeline, "resolve_jars", lambda: None)
+    monkeypatch.setattr(pipeline, "ApacheKafka", lambda _: pytest.MonkeyPatch.context())
+    old = {"one": {"bars": [{"name": "old"}], "skipped": [], "seconds": 3.0}}
+    told: list[str] = []
+    result = pipeline.measure(["two"], QUICK, told.append, old)
+    assert [bar["name"] for bar in result["bars"]] == ["old", "two"]
+    assert result["skipped"] == ["two: half", "three: left out"]
+    assert result["sections"]["one"] == old["one"]
+    assert result["sections"]["two"]["told"] == 2
+
+
+def test_an_unknown_section_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["pipeline", "--only", "throughput,speed"])
+    with pytest.raises(SystemExit):
+        pipeline.main()
