@@ -46,6 +46,7 @@ __all__ = [
     "reading_rejected",
     "readings_coded",
     "readings_received",
+    "samples_assembled",
     "snapshot_taken",
     "stop_requested",
     "version_published",
@@ -124,6 +125,7 @@ class Tally:
     """
 
     readings_received: int = 0
+    samples_assembled: int = 0
     readings_rejected: Counts = field(default_factory=_counts)
     readings_coded: Counts = field(default_factory=_counts)
     values: Counts = field(default_factory=_counts)
@@ -278,6 +280,12 @@ def group_noticed(tally: Tally, *, group: str, noticed: Noticed) -> None:
     _NOTICED[noticed.kind](tally, group, noticed)
 
 
+def samples_assembled(tally: Tally, count: int) -> None:
+    """Messages of one sensor each that have become readings."""
+    tally.samples_assembled += count
+    log.debug("Samples assembled. count=%(count)d", {"count": count})
+
+
 def oddity(tally: Tally, kind: str, detail: str, count: int = 1) -> None:
     """Count what is no fault but seldom meant: an unknown channel, a late reading."""
     tally.oddities[kind] += count
@@ -338,6 +346,7 @@ def flow_ended(tally: Tally) -> None:
     """Tell what was counted: the last line of a process that ends by itself."""
     fields = {
         "received": tally.readings_received,
+        "assembled": tally.samples_assembled,
         "rejected": sum(tally.readings_rejected.values()),
         "coded": sum(tally.readings_coded.values()),
         "codes_sent": tally.codes_sent,

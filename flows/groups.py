@@ -12,9 +12,10 @@ import msgspec
 
 from flows.aging import Ages, Moment
 from flows.pages import Pages
+from flows.samples import Assembled
 from flows.settings import Settings
 from flows.state import REMEDY, StateError
-from flows.wire import Reading
+from flows.wire import Reading, Sample
 from oodl.channels import ChannelPlan, Refusal, Row
 
 __all__ = ["FORMAT", "Groups"]
@@ -86,7 +87,7 @@ class Groups:
     def __len__(self) -> int:
         return len(self._places)
 
-    def expire(self, reading: Reading) -> list[str]:
+    def expire(self, reading: Reading | Sample) -> list[str]:
         """Name and forget the groups whose time is over as this reading comes, before it counts."""
         if self._ages is None:
             return []
@@ -95,7 +96,7 @@ class Groups:
             self._forget(group)
         return expired
 
-    def admit(self, reading: Reading) -> Row | Refusal:
+    def admit(self, reading: Reading | Assembled) -> Row | Refusal:
         """Lay a reading out by the channels of its group.
 
         A group is known from its first reading that fits; what does not fit takes no one's place.
@@ -105,7 +106,10 @@ class Groups:
             told = f"expected at most groups.max = {self._most} groups a partition, got {group!r}"
             return Refusal("groups-full", told)
         plan = self._plans.get(group) or self._wake(group)
-        row = plan.admit(reading.values)
+        if isinstance(reading, Assembled):
+            row = plan.admit_some(reading.values)
+        else:
+            row = plan.admit(reading.values)
         ordinary = isinstance(row, Row) and row.settled and not row.unknown
         if not (ordinary and group in self._resting):
             row = self._note(group, plan, row)

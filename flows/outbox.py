@@ -197,6 +197,8 @@ def letter_of(settings: Settings, rejected: Rejected) -> Output:
     """Write a rejected message as a dead letter."""
     key, value, headers = dead_letter(rejected, settings.kafka.max_message_bytes)
     partition, offset = rejected.message.partition, rejected.message.offset
+    if rejected.at is not None:
+        offset = rejected.at
     return Output(
         settings.topics.dead_letters,
         key,

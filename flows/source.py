@@ -1,9 +1,10 @@
 """Readings from Kafka, as blocks of rows a group.
 
 Guarantee
-    Each message of a partition comes out once a run, as a row of a block or as a `Rejected`; after
-    a restart reading goes on behind the last message of the last complete snapshot; where there is
-    none, behind what the consumer group has committed, else at the earliest message.
+    Each message of a partition comes out once a run, as a row of a block or as a `Rejected`; one
+    that is the sample of a sensor with others in a row, until then it waits, in the snapshot too.
+    After a restart reading goes on behind the last message of the last complete snapshot; where
+    there is none, behind what the consumer group has committed, else at the earliest message.
 Ordering
     Rows of a group stand in the order of the partition. Blocks of different groups, and what is
     rejected, have no order among each other.
@@ -39,13 +40,16 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as Raw
 
 from flows import events
+from flows.assembling import Assembler
 from flows.events import Tally
 from flows.groups import Groups
 from flows.health import keeping_failures
 from flows.items import Arrived, Expiry, GroupBlock
 from flows.kafka import OffsetExpired, SharedConsumer, StopFlag
+from flows.samples import Assembled
 from flows.settings import Settings
-from flows.wire import Fault, Message, Reading, Reason, Rejected, decode
+from flows.wire import Fault, Message, Reading, Reason, Rejected, Sample, decode
+from oodl.block import ragged
 from oodl.channels import Refusal, Row
 from oodl.errors import OodlError
 from oodl.stream import Block
@@ -54,7 +58,9 @@ __all__ = ["ExpiredError", "KafkaSource", "PartitionReader", "Resume", "Shared"]
 
 ALWAYS = datetime.fromtimestamp(0, UTC)
 MOST = 5000  # messages a turn: a partition with a backlog leaves the others their turns
-Resume = tuple[int | None, bytes]  # the next offset, and what is known of the groups
+# The next offset, what is known of the groups, and the samples that wait.
+Resume = tuple[int | None, bytes, bytes]
+Older = tuple[int | None, bytes]  # before there were samples
 
 
 class ExpiredError(OodlError, LookupError):
@@ -138,12 +144,14 @@ class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
         self,
         step_id: str,  # noqa: ARG002  (the engine passes it by name)
         for_part: str,
-        resume_state: Resume | None,
+        resume_state: Resume | Older | None,
     ) -> "PartitionReader":
         """Open a partition where its snapshot ends; without one, where the group has committed."""
-        offset, packed = resume_state or (self._shared.begin(int(for_part)), b"")
-        groups = Groups(self._shared.settings, packed, self._shared.channels)
-        return PartitionReader(self._shared, int(for_part), offset, groups)
+        number, settings = int(for_part), self._shared.settings
+        offset, packed, *more = resume_state or (self._shared.begin(number), b"")
+        groups = Groups(settings, packed, self._shared.channels)
+        waiting = Assembler(settings, settings.topics.readings, number, *more)
+        return PartitionReader(self._shared, number, offset, groups, waiting)
 
 
 class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
@@ -157,10 +165,20 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         Where to go on; None: at the earliest message.
     groups : Groups
         What is known of its groups.
+    waiting : Assembler
+        Samples that wait for others.
     """
 
-    def __init__(self, shared: Shared, partition: int, offset: int | None, groups: Groups) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        partition: int,
+        offset: int | None,
+        groups: Groups,
+        waiting: Assembler,
+    ) -> None:
         self._shared, self._partition, self._groups = shared, partition, groups
+        self._waiting = waiting
         self._most_bytes = shared.settings.kafka.max_message_bytes
         self._queue = shared.consumer.open(partition, offset)
         self._next = offset
@@ -201,12 +219,18 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
 
     @keeping_failures
     def snapshot(self) -> Resume:
-        """Return where to go on; the position before this one is committed, it is confirmed now."""
-        self._queue.snapped(self._next)
+        """Return where to go on; the position before this one is committed, it is confirmed now.
+
+        Committed is not beyond what waits: without this folder it is read again.
+        """
+        earliest = self._waiting.earliest()
+        self._queue.snapped(self._next if earliest is None else earliest)
+        for group, count in self._waiting.disordered():
+            events.oddity(self._shared.tally, "out_of_order", group, count)
         for other, partitions in self._shared.consumer.others().items():
             events.partitions_shared(self._shared.tally, other=other, partitions=partitions)
         self._tell_lag()
-        return self._next, self._groups.pack()
+        return self._next, self._groups.pack(), self._waiting.pack()
 
     def _expire(self, expired: OffsetExpired) -> None:
         """Say that the offset to go on from has expired, and stop if the settings say so."""
@@ -244,8 +268,11 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             if isinstance(reading, Fault):
                 bucket.reject(self._reject(message, reading.reason, reading.detail))
                 continue
+            if isinstance(reading, Sample):
+                self._assemble(bucket, reading, message)
+                continue
             for group in self._groups.expire(reading):
-                bucket.expire(group)
+                self._forget(bucket, group)
             row = self._admit(message, reading)
             if isinstance(row, Rejected):
                 bucket.reject(row)
@@ -255,16 +282,51 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         events.readings_received(self._shared.tally, len(messages))
         return bucket.items()
 
+    def _assemble(self, bucket: "_Bucket", sample: Sample, message: Message) -> None:
+        """Take a sample, and what it completes; the position of that is this message's."""
+        for done in self._waiting.add(sample, message):
+            if isinstance(done, Assembled):
+                self._complete(bucket, done, message)
+            else:
+                bucket.reject(self._reject(done.message, done.reason, done.detail))
+        for group in self._groups.expire(sample):
+            self._forget(bucket, group)
+        if sample.oddities:
+            self._tell_odd(message, sample)
+
+    def _complete(self, bucket: "_Bucket", done: Assembled, last: Message) -> None:
+        row = self._groups.admit(done)
+        if isinstance(row, Refusal):
+            for each in done.messages:
+                rejected = self._reject(each, cast(Reason, row.reason), row.detail)
+                rejected.at = last.offset
+                bucket.reject(rejected)
+            return
+        self._tell_unknown(done.group, row)
+        events.samples_assembled(self._shared.tally, len(done.messages))
+        bucket.add(row, done, last, [each.offset for each in done.messages])
+
+    def _forget(self, bucket: "_Bucket", group: str) -> None:
+        bucket.expire(group)
+        self._waiting.forget(group)
+
     def _admit(self, message: Message, reading: Reading) -> Row | Rejected:
         row = self._groups.admit(reading)
         if isinstance(row, Refusal):
             return self._reject(message, cast(Reason, row.reason), row.detail)
+        if reading.oddities:
+            self._tell_odd(message, reading)
+        self._tell_unknown(reading.group, row)
+        return row
+
+    def _tell_odd(self, message: Message, reading: Reading | Sample) -> None:
         for kind in reading.oddities:
             events.oddity(self._shared.tally, kind, f"{reading.group} {_place(message)}")
+
+    def _tell_unknown(self, group: str, row: Row) -> None:
         if row.unknown:
-            detail = f"{reading.group}: {', '.join(row.unknown)}"
+            detail = f"{group}: {', '.join(row.unknown)}"
             events.oddity(self._shared.tally, "unknown_channel", detail)
-        return row
 
     def _reject(self, message: Message, reason: Reason, detail: str) -> Rejected:
         events.reading_rejected(
@@ -292,9 +354,11 @@ class _Rows:
     times: list[float] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     stamps: list[float] = field(default_factory=list)
+    origins: list[list[int]] = field(default_factory=list)
 
-    def fit(self, row: Row) -> bool:
-        return self.settled == row.settled and self.channels == row.channels
+    def fit(self, row: Row, origins: list[int] | None) -> bool:
+        alike = self.settled == row.settled and self.channels == row.channels
+        return alike and bool(self.origins) == (origins is not None)
 
     def add(self, packed: bytes, time: float, message: Message) -> None:
         self.packed.append(packed)
@@ -310,6 +374,7 @@ class _Rows:
             values.reshape(len(self.offsets), len(self.channels)),
             np.array(self.times),
             np.array(self.offsets, dtype=np.int64),
+            ragged(self.origins) if self.origins else None,
         )
         return GroupBlock(self.group, partition, block, self.stamps)
 
@@ -323,13 +388,24 @@ class _Bucket:
         self._items: list[_Rows | Expiry] = []
         self._rejected: list[Arrived] = []
 
-    def add(self, row: Row, reading: Reading, message: Message) -> None:
+    def add(
+        self,
+        row: Row,
+        reading: Reading | Assembled,
+        message: Message,
+        origins: list[int] | None = None,
+    ) -> None:
+        """Add a row, caused by a message and made of those at `origins`, if not of it alone."""
         group = reading.group
+        if origins == [message.offset]:
+            origins = None
         rows = self._growing.get(group)
-        if rows is None or not rows.fit(row):
+        if rows is None or not rows.fit(row, origins):
             rows = self._growing[group] = _Rows(group, row.channels, row.settled)
             self._items.append(rows)
         rows.add(row.packed, reading.time, message)
+        if origins is not None:
+            rows.origins.append(origins)
 
     def expire(self, group: str) -> None:
         self._growing.pop(group, None)

@@ -1,12 +1,13 @@
 """Rows of one group: readings, or frames of several; and what each row is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Block", "Ragged", "joined"]
+__all__ = ["Block", "Ragged", "joined", "ragged"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -94,6 +95,18 @@ class Block:
             self.origins and self.origins.part(start, stop),
             self.moments and self.moments.part(start, stop),
         )  # fmt: skip
+
+
+def ragged(lists: Sequence[Sequence[Any]]) -> Ragged:
+    """Lay lists out one after another.
+
+    Examples
+    --------
+    >>> ragged([[7, 8], [], [9]]).lists()
+    [[7, 8], [], [9]]
+    """
+    ends = np.cumsum([len(each) for each in lists], dtype=np.int64)
+    return Ragged(ends, np.array([entry for each in lists for entry in each], dtype=np.int64))
 
 
 def joined(first: Block, second: Block) -> Block:

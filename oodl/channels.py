@@ -103,6 +103,30 @@ class ChannelPlan:
             return Row(self.settled, packed, settled=True)
         return self._admit_list(values)
 
+    def admit_some(self, values: Mapping[str, float | None]) -> Row | Refusal:
+        """Lay out a reading of some channels: those that are absent may come with the next one.
+
+        Here a group is settled by twenty consecutive readings without a channel that is new.
+
+        Examples
+        --------
+        >>> plan = ChannelPlan()
+        >>> plan.admit_some({"flow": 1.0}).channels, plan.admit_some({"speed": 2.0}).channels
+        (('flow',), ('flow', 'speed'))
+        """
+        if self.settled:
+            return self._admit_named(values)
+        fresh = tuple(name for name in values if name not in self.candidate)
+        channels = self.candidate + fresh
+        if len(channels) > self.max_frame:
+            return self._too_many(len(channels))
+        self.undecided += 1
+        self.candidate, self.agreeing = channels, 1 if fresh else self.agreeing + 1
+        settled = self.agreeing >= AGREEING or self.undecided >= UNDECIDED
+        if settled:
+            self._settle(channels, listed=False)
+        return Row(channels, _pack([values.get(name) for name in channels]), settled=settled)
+
     def suppose(self, channels: tuple[str, ...]) -> None:
         """Settle on what were the group's channels before, where nothing else is settled.
 

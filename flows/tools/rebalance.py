@@ -138,7 +138,7 @@ def _homes(settings: Settings, folders: list[Path]) -> dict[str, int]:
     """Find the partition of each group; of one that is on two, the first one counts."""
     homes: dict[str, int] = {}
     for name, packed in _states(folders):
-        _, known = pickle.loads(
+        _, known, *_ = pickle.loads(
             packed
         )  # of a folder that nobody else can write: `manifest.lock` sees to it
         for group in Groups(settings, known):

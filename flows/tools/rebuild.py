@@ -16,6 +16,7 @@ from flows.wire import (
     WireError,
     decode_codes,
     decode_dictionary,
+    identity,
     to_version,
 )
 from oodl.coding import Version
@@ -127,8 +128,9 @@ class _Seen:
 
     def add(self, code: CodeMessage) -> bool:
         """Remember a position; return whether it is new."""
-        number, place = divmod(code.offset, PAGE)
-        page = self._pages.setdefault((code.topic, code.partition, number), bytearray(PAGE // 8))
+        partition, offset = identity(code)
+        number, place = divmod(offset, PAGE)
+        page = self._pages.setdefault((code.topic, partition, number), bytearray(PAGE // 8))
         byte, bit = divmod(place, 8)
         known = page[byte] >> bit & 1
         page[byte] |= 1 << bit

@@ -10,6 +10,8 @@ from flows.wire.codes import (
     codes_from,
     decode_codes,
     encode_codes,
+    identity,
+    origins,
 )
 from flows.wire.dead_letters import DeadLetter, dead_letter, refused
 from flows.wire.dictionaries import (
@@ -49,6 +51,8 @@ __all__ = [
     "dictionary_key",
     "encode_codes",
     "encode_dictionary",
+    "identity",
+    "origins",
     "refused",
     "to_version",
 ]

@@ -1,7 +1,8 @@
 """Codes as messages: one a reading, or one for all that were coded together (layout ``block``)."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Literal
 
 import msgspec
@@ -9,15 +10,30 @@ import msgspec
 from flows.wire.ours import place, read, same
 from oodl.coding import Codes
 
-__all__ = ["BlockMessage", "CodeMessage", "Layout", "codes_from", "decode_codes", "encode_codes"]
+__all__ = [
+    "BlockMessage",
+    "CodeMessage",
+    "Layout",
+    "codes_from",
+    "decode_codes",
+    "encode_codes",
+    "identity",
+    "origins",
+]
 
 Layout = Literal["reading", "block"]
+Origins = Sequence[int | tuple[int, int]]  # offsets, or partitions and offsets
 
-COLUMNS = ("offset", "ts", "atoms", "values", "missing", "error", "surprise")  # of a block
+COLUMNS = ("offset", "ts", "atoms", "values", "missing", "error", "surprise", "offsets")
+SPARSE = ("missing", "offsets")  # columns that are left out where they say nothing
 
 
 class CodeMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The code of one reading; `surprise` is None where the version has no limit yet."""
+    """The code of one reading; `surprise` is None where the version has no limit yet.
+
+    A reading that is made of several messages names all of them in `offsets`; its position is then
+    that of the message that closed it, which several codes may have.
+    """
 
     group: str
     id: str
@@ -31,6 +47,7 @@ class CodeMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: float | None
     surprise: float | None
     topic: str | None = None
+    offsets: Origins = ()
 
 
 class BlockMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -48,6 +65,7 @@ class BlockMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: Sequence[float | None]
     surprise: Sequence[float | None]
     topic: str | None = None
+    offsets: Sequence[Origins] = ()
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -92,6 +110,18 @@ def decode_codes(value: bytes) -> list[CodeMessage]:
     return _unfold(read(_BLOCK, value))
 
 
+def origins(code: CodeMessage) -> list[tuple[int, int]]:
+    """Return the positions of all messages that a code stands for, as partition and offset."""
+    if not code.offsets:
+        return [(code.partition, code.offset)]
+    return [(code.partition, each) if isinstance(each, int) else each for each in code.offsets]
+
+
+def identity(code: CodeMessage) -> tuple[int, int]:
+    """Return the position that tells a repeat: every message is in one code alone."""
+    return origins(code)[0]
+
+
 def _each(group: str, partition: int, codes: Codes, topic: str | None) -> list[bytes]:
     name, number = codes.version.id, codes.version.number
     return [
@@ -109,9 +139,12 @@ def _each(group: str, partition: int, codes: Codes, topic: str | None) -> list[b
                 error=error,
                 surprise=surprise,
                 topic=topic,
+                offsets=made_of,
             )
         )
-        for offset, ts, atoms, values, missing, error, surprise in codes.rows()
+        for (offset, ts, atoms, values, missing, error, surprise), made_of in zip(
+            codes.rows(), _made_of(codes), strict=True
+        )
     ]
 
 
@@ -130,8 +163,13 @@ def _together(group: str, partition: int, codes: Codes, topic: str | None) -> li
         error=error,
         surprise=surprise,
         topic=topic,
+        offsets=() if codes.origins is None else codes.origins.lists(),
     )
     return [_ENCODER.encode(message)]
+
+
+def _made_of(codes: Codes) -> Iterable[Origins]:
+    return repeat((), len(codes)) if codes.origins is None else codes.origins.lists()
 
 
 _LAYOUTS: dict[Layout, Callable[[str, int, Codes, str | None], list[bytes]]] = {
@@ -141,8 +179,11 @@ _LAYOUTS: dict[Layout, Callable[[str, int, Codes, str | None], list[bytes]]] = {
 
 
 def _unfold(block: BlockMessage) -> list[CodeMessage]:
-    missing = block.missing or [()] * len(block.offset)
-    columns = [missing if name == "missing" else getattr(block, name) for name in COLUMNS]
+    nothing = [()] * len(block.offset)
+    columns = [
+        getattr(block, name) or nothing if name in SPARSE else getattr(block, name)
+        for name in COLUMNS
+    ]
     for column in columns:
         same(f"codes of {block.group!r}: readings in a list", len(column), len(block.offset))
     return [
@@ -160,6 +201,7 @@ def _unfold(block: BlockMessage) -> list[CodeMessage]:
                 error=row[5],
                 surprise=row[6],
                 topic=block.topic,
+                offsets=row[7],
             )
         )
         for row in zip(*columns, strict=True)

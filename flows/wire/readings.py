@@ -1,4 +1,4 @@
-"""Bytes from Kafka to readings: any give a value, a `Reading`, or a `Fault` that says why not.
+"""Bytes from Kafka to a reading or the sample of a sensor; any give a value, if only a `Fault`.
 
 What is well formed takes the fast way, one typed decode; whatever that refuses is read a second
 time by the standard library, which knows NaN, Infinity and numbers beyond float64: such values are
@@ -9,20 +9,23 @@ import json
 import math
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from flows.wire.messages import MAX_MESSAGE_BYTES, Fault, Message, Reading, Reason
+from flows.wire.messages import MAX_MESSAGE_BYTES, Fault, Message, Reading, Reason, Sample
 from flows.wire.moments import moment
-from flows.wire.names import group_name
+from flows.wire.names import LONGEST_GROUP, group_name
 
 __all__ = ["decode"]
 
 
 class _Body(msgspec.Struct):
-    """What we look at in a reading's JSON; all else in it is ignored."""
+    """What we look at in a message's JSON; all else in it is ignored."""
 
-    values: list[float | None] | dict[str, float | None]
+    values: list[float | None] | dict[str, float | None] | UnsetType = UNSET
     group: str | None = None
     ts: float | str | None = None
+    sensor: str | None = None
+    value: float | UnsetType | None = UNSET
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -31,8 +34,8 @@ _BODY = msgspec.json.Decoder(_Body)
 _REASON_OF_FIELD: dict[str, Reason] = {"`$.group`": "group", "`$.ts`": "time"}
 
 
-def decode(message: Message, max_bytes: int = MAX_MESSAGE_BYTES) -> Reading | Fault:
-    """Read a message as a reading, or say why it is none; no bytes raise an exception.
+def decode(message: Message, max_bytes: int = MAX_MESSAGE_BYTES) -> Reading | Sample | Fault:
+    """Read a message, or say why it cannot be read; no bytes raise an exception.
 
     Parameters
     ----------
@@ -51,6 +54,12 @@ def decode(message: Message, max_bytes: int = MAX_MESSAGE_BYTES) -> Reading | Fa
     >>> message.value = b'{"values": [1, true]}'
     >>> decode(message).detail
     'Expected `float | null`, got `bool` - at `$.values[1]`'
+
+    Without `values` it is what one sensor gave.
+
+    >>> message.value = b'{"sensor": "heat", "ts": 1.5, "value": 21.5}'
+    >>> decode(message)
+    Sample(group='press-7', time=1.5, sensor='heat', value=21.5, oddities=())
     """
     size = len(message.value or b"") + len(message.key or b"")
     if size > max_bytes:
@@ -65,7 +74,22 @@ def decode(message: Message, max_bytes: int = MAX_MESSAGE_BYTES) -> Reading | Fa
     if isinstance(time, Fault):
         return time
     differ = message.key is not None and body.group is not None and body.group != group
-    return Reading(group, time, body.values, ("key_and_field_differ",) if differ else ())
+    oddities = ("key_and_field_differ",) if differ else ()
+    if body.values is not UNSET:
+        return Reading(group, time, body.values, oddities)
+    return _sample(group, time, body, oddities)
+
+
+def _sample(group: str, time: float, body: _Body, oddities: tuple[str, ...]) -> Sample | Fault:
+    sensor, value = body.sensor, body.value
+    if sensor is None:
+        return Fault("schema", "Object missing required field `values`")
+    if value is UNSET:
+        return Fault("schema", "Object missing required field `value`")
+    if not 0 < len(sensor) <= LONGEST_GROUP:
+        told = f"expected a sensor of 1 to {LONGEST_GROUP} characters, got {len(sensor)}"
+        return Fault("channel", told)
+    return Sample(group, time, sensor, value, oddities)
 
 
 def _body(value: bytes | None) -> _Body | Fault:
@@ -79,7 +103,7 @@ def _body(value: bytes | None) -> _Body | Fault:
         body = _BODY.decode(value)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _reread(value)
-    return body if body.values else _no_values()
+    return body if body.values or body.values is UNSET else _no_values()
 
 
 def _reread(value: bytes) -> _Body | Fault:
@@ -89,6 +113,7 @@ def _reread(value: bytes) -> _Body | Fault:
         body = msgspec.convert(found, _Body)
         if isinstance(body.values, dict):
             "".join(body.values).encode()  # a lone surrogate has no UTF-8
+        (body.sensor or "").encode()
     except msgspec.ValidationError as problem:
         field = str(problem).rpartition(" - at ")[2]
         return Fault(_REASON_OF_FIELD.get(field, "schema"), str(problem))
@@ -96,7 +121,9 @@ def _reread(value: bytes) -> _Body | Fault:
         return Fault("encoding", str(problem))
     except (ValueError, RecursionError) as problem:
         return Fault("json", str(problem))
-    return _with_missing(body) if body.values else _no_values()
+    if body.values or body.values is UNSET:
+        return _with_missing(body)
+    return _no_values()
 
 
 def _integer(text: str) -> float:
@@ -106,7 +133,9 @@ def _integer(text: str) -> float:
 
 def _with_missing(body: _Body) -> _Body:
     values = body.values
-    if isinstance(values, dict):
+    if values is UNSET:
+        body.value = body.value if body.value is UNSET else _finite(body.value)
+    elif isinstance(values, dict):
         body.values = {name: _finite(value) for name, value in values.items()}
     else:
         body.values = [_finite(value) for value in values]

@@ -141,7 +141,7 @@ def test_an_expired_offset_stops_the_flow_where_the_settings_say_so() -> None:
     case.settings = case.settings.model_copy(update={"recovery": recovery})
     case.send(0, 3)
     case.forget(0)
-    part = suite.opened(case, 0, (1, b""))
+    part = suite.opened(case, 0, (1, b"", b""))
 
     with pytest.raises(ExpiredError, match=r"sensors\.readings/0: .*offset 1,.*recovery\.expired"):
         suite.take(part, 1)

@@ -17,13 +17,16 @@ from flows.wire import (
     Message,
     Reading,
     Reason,
+    Sample,
     WireError,
     decode_codes,
     encode_codes,
+    origins,
 )
+from oodl.block import ragged
 from oodl.coding import Codes, Version
 
-Decode = Callable[[Message, int], Reading | Fault]
+Decode = Callable[[Message, int], Reading | Sample | Fault]
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "wire-1.json").read_text())
 LIMIT = 4096
@@ -82,8 +85,9 @@ def check_any_bytes_give_a_value(decode: Decode) -> None:
 
 def check_any_json_gives_a_value(decode: Decode) -> None:
     fields = st.fixed_dictionaries(
-        {}, optional={"values": JSON, "group": JSON, "ts": JSON | st.datetimes().map(str)}
-    )
+        {}, optional={"values": JSON, "group": JSON, "ts": JSON | st.datetimes().map(str),
+                      "sensor": JSON, "value": JSON}
+    )  # fmt: skip
 
     @given(JSON | fields, st.none() | st.binary(max_size=5))
     def law(content: object, key: bytes | None) -> None:
@@ -128,8 +132,31 @@ def check_golden_readings_still_decode(decode: Decode) -> None:
         assert got == [known["group"], known["time"], known["values"], known["oddities"]]
 
 
-def _is_sound(found: Reading | Fault) -> None:
-    """A reading has a name, a time and numbers; a fault has a known reason and a short detail."""
+def check_samples_come_as_they_were_written(decode: Decode) -> None:
+    names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=249)
+
+    @given(names, st.none() | NUMBERS)
+    def law(sensor: str, value: float | None) -> None:
+        text = json.dumps({"sensor": sensor, "ts": 7.5, "value": value, "unit": "C"})
+
+        assert decode(message(text.encode()), 10**6) == Sample("press-7", 7.5, sensor, value)
+
+    law()
+
+
+def check_golden_samples_still_decode(decode: Decode) -> None:
+    for known in GOLDEN["samples"]:
+        key = None if known["key"] is None else known["key"].encode()
+
+        sample = decode(message(known["value"].encode(), key), LIMIT)
+
+        assert isinstance(sample, Sample), known
+        got = [sample.group, sample.time, sample.sensor, sample.value]
+        assert got == [known["group"], known["time"], known["sensor"], known["number"]]
+
+
+def _is_sound(found: Reading | Sample | Fault) -> None:
+    """What was read has a name, a time and numbers; a fault a known reason and a short detail."""
     if isinstance(found, Fault):
         assert found.reason in get_args(Reason)
         assert 0 < len(found.detail) <= 200
@@ -137,6 +164,10 @@ def _is_sound(found: Reading | Fault) -> None:
         return
     assert 0 < len(found.group.encode()) <= 4 * 249
     assert -62135596800 <= found.time < 253402300800
+    if isinstance(found, Sample):
+        assert 0 < len(found.sensor.encode()) <= 4 * 249
+        assert found.value is None or np.isfinite(found.value)
+        return
     assert len(found.values) > 0
     numbers = found.values.values() if isinstance(found.values, dict) else found.values
     assert all(number is None or np.isfinite(number) for number in numbers)
@@ -149,6 +180,8 @@ READINGS: list[Callable[[Decode], None]] = [
     check_damaged_readings_give_a_value,
     check_values_come_as_they_were_written,
     check_golden_readings_still_decode,
+    check_samples_come_as_they_were_written,
+    check_golden_samples_still_decode,
 ]
 
 # Layouts of codes.
@@ -171,6 +204,24 @@ def check_codes_come_back_as_they_were(layout: Layout) -> None:
         assert rows == list(coded.rows())
         heads = {(code.group, code.id, code.version, code.partition, code.topic) for code in found}
         assert heads == {(group, coded.version.id, 0, 3, topic)}
+
+    law()
+
+
+def check_what_codes_are_made_of_comes_back(layout: Layout) -> None:
+    places = st.lists(st.integers(0, 2**53), min_size=1, max_size=3)
+
+    @given(codes(), st.data())
+    def law(coded: Codes, data: st.DataObject) -> None:
+        lists = [data.draw(places) for _ in range(len(coded))]
+        coded.origins = ragged(lists)
+        found = [
+            code
+            for value in encode_codes("press-7", 3, coded, layout)
+            for code in decode_codes(value)
+        ]
+
+        assert [origins(code) for code in found] == [[(3, at) for at in each] for each in lists]
 
     law()
 
@@ -210,6 +261,7 @@ def check_golden_codes_still_decode(layout: Layout) -> None:
 
 LAYOUTS: list[Callable[[Layout], None]] = [
     check_codes_come_back_as_they_were,
+    check_what_codes_are_made_of_comes_back,
     check_no_codes_are_no_message,
     check_damaged_codes_are_refused_by_name,
     check_golden_codes_still_decode,

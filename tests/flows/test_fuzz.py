@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows import events
+from flows.assembling import Assembler
 from flows.events import Tally
 from flows.exporter import Collector
 from flows.groups import Groups
@@ -32,6 +33,7 @@ from flows.wire import (
     Reading,
     Reason,
     Rejected,
+    Sample,
     WireError,
     dead_letter,
     decode,
@@ -73,10 +75,13 @@ def test_any_message_is_a_reading_or_a_fault(
         assert 0 < len(found.detail) <= 200
         found.detail.encode()
         return
-    assert isinstance(found, Reading)
     assert 0 < len(found.group) <= 249
     found.group.encode()
     assert math.isfinite(found.time)
+    if isinstance(found, Sample):
+        assert 0 < len(found.sensor.encode()) <= 4 * 249
+        assert found.value is None or math.isfinite(found.value)
+        return
     assert found.values
     named = isinstance(found.values, dict)
     numbers = list(found.values.values()) if isinstance(found.values, dict) else found.values
@@ -93,10 +98,14 @@ def test_any_messages_are_rows_or_letters_and_the_snapshot_of_it_comes_back(
     settings = Settings.model_validate(
         {"groups": {"max": most, "ttl": ttl}, "kafka": {"max_message_bytes": LIMIT}}
     )
-    groups = Groups(settings)
+    groups, assembler = Groups(settings), Assembler(settings, "in", 0)
     for value, key in arrived:
         at = message(value, key)
         found = decode(at, LIMIT)
+        if isinstance(found, Sample):
+            for done in assembler.add(found, at):
+                assert isinstance(done, Rejected) or groups.admit(done) is not None
+            continue
         if isinstance(found, Reading):
             groups.expire(found)
             row = groups.admit(found)
@@ -110,6 +119,8 @@ def test_any_messages_are_rows_or_letters_and_the_snapshot_of_it_comes_back(
         assert said + len(letter.key or b"") + len(letter.value or b"") <= LIMIT
     assert len(groups) <= most
     assert Groups(settings, groups.pack()).pack() == groups.pack()
+    assert len(assembler) <= most
+    assert len(Assembler(settings, "in", 0, assembler.pack())) == len(assembler)
 
 
 @fuzz_slow

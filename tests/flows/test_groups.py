@@ -12,6 +12,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from flows.assembling import Assembler
 from flows.events import Tally
 from flows.groups import Groups
 from flows.items import Arrived, Expiry, GroupBlock
@@ -83,8 +84,9 @@ def reader(
         health=Health(), open=lambda _part, _offset: Queue(batches), others=lambda: {}
     )
     shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
-    offset, packed = state or (None, b"")
-    return PartitionReader(shared, 0, offset, Groups(settings, packed))
+    offset, packed, samples = state or (None, b"", b"")
+    waiting = Assembler(settings, "in", 0, samples)
+    return PartitionReader(shared, 0, offset, Groups(settings, packed), waiting)
 
 
 def settings(**groups: object) -> Settings:

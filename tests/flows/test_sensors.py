@@ -1,0 +1,236 @@
+"""Messages of one sensor each, through the source: a reading is where its last message was."""
+
+import json
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import NamedTuple, cast
+
+import pytest
+
+from flows.assembling import Assembler
+from flows.events import Tally
+from flows.groups import Groups
+from flows.items import Arrived, GroupBlock
+from flows.kafka import Health, SharedConsumer, StopFlag
+from flows.outbox import letter_of
+from flows.settings import Settings
+from flows.source import PartitionReader, Resume, Shared
+from flows.wire import Rejected
+
+SENSORS = ("heat", "flow", "speed")
+
+
+class Raw(NamedTuple):
+    """A message as the client hands it on."""
+
+    at: int
+    name: bytes | None
+    body: bytes
+
+    def topic(self) -> str:
+        return "readings"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self.at
+
+    def key(self) -> bytes | None:
+        return self.name
+
+    def value(self) -> bytes:
+        return self.body
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1000
+
+
+class Queue:
+    """What arrives of a partition: a batch a turn; and what is committed of it."""
+
+    def __init__(self, batches: Iterator[list[Raw]]) -> None:
+        self._batches = batches
+        self.committed: list[int | None] = []
+
+    def take(self, _most: int) -> list[Raw]:
+        return next(self._batches)
+
+    def take_expired(self) -> None:
+        return None
+
+    def behind(self, _offset: int | None) -> int:
+        return 0
+
+    def snapped(self, offset: int | None) -> None:
+        self.committed.append(offset)
+
+
+class Opened(NamedTuple):
+    """A partition without a broker."""
+
+    part: PartitionReader
+    queue: Queue
+    tally: Tally
+
+
+def opened(
+    settings: Settings, batches: Iterable[list[Raw]], state: Resume = (None, b"", b"")
+) -> Opened:
+    queue, tally = Queue(iter(batches)), Tally()
+    consumer = SimpleNamespace(
+        health=Health(), open=lambda _part, _offset: queue, others=lambda: {}
+    )
+    shared = Shared(settings, tally, StopFlag(), cast(SharedConsumer, consumer), 1)
+    offset, known, samples = state
+    waiting = Assembler(settings, "readings", 0, samples)
+    part = PartitionReader(shared, 0, offset, Groups(settings, known), waiting)
+    return Opened(part, queue, tally)
+
+
+def sample(at: int, group: str, sensor: str, time: float, value: float | None = 1.0) -> Raw:
+    body = {"sensor": sensor, "ts": time, "value": value}
+    return Raw(at, group.encode(), json.dumps(body).encode())
+
+
+def machine(seconds: int, groups: tuple[str, ...] = ("oven", "press")) -> list[Raw]:
+    """Each second each sensor of each group."""
+    places = ((s, g, n) for s in range(seconds) for g in groups for n in SENSORS)
+    return [
+        sample(at, group, name, second + 0.1 * (at % 3), float(at))
+        for at, (second, group, name) in enumerate(places)
+    ]
+
+
+Told = tuple[str, float, tuple[str, ...], list[float], int, list[int] | None]
+
+
+def told(items: Iterable[Arrived]) -> list[Told]:
+    """The rows of each group, with the position of each and what it is made of."""
+    rows: list[Told] = []
+    for _, item in items:
+        if isinstance(item, GroupBlock):
+            block = item.block
+            lists = [None] * len(block) if block.origins is None else block.origins.lists()
+            rows += zip(
+                [item.group] * len(block), block.times.tolist(), [block.channels] * len(block),
+                block.values.tolist(), block.offsets.tolist(), lists, strict=True,
+            )  # fmt: skip
+    return rows
+
+
+def test_samples_of_a_second_are_a_row_at_the_position_of_what_closed_it() -> None:
+    part, _, tally = opened(Settings(), [machine(4, ("oven",))])
+
+    rows = told(part.next_batch())
+
+    assert rows == [
+        ("oven", 0.0, ("heat", "flow", "speed"), [0.0, 1.0, 2.0], 6, [0, 1, 2]),
+        ("oven", 1.0, ("heat", "flow", "speed"), [3.0, 4.0, 5.0], 9, [3, 4, 5]),
+    ]
+    assert (tally.readings_received, tally.samples_assembled) == (12, 6)
+
+
+def test_a_message_with_values_beside_samples_is_a_row_of_its_own() -> None:
+    whole = Raw(6, b"oven", b'{"ts": 2.0, "values": {"heat": 7}}')
+    part, *_ = opened(Settings(), [[*machine(2, ("oven",)), whole, *machine(0)]])
+
+    [row] = told(part.next_batch())
+
+    assert row == ("oven", 2.0, ("heat",), [7.0], 6, None)
+
+
+def test_a_cut_anywhere_and_a_start_from_the_snapshot_change_nothing() -> None:
+    stream = machine(20)
+    whole, *_ = opened(Settings(), [stream])
+    expected = sorted(told(whole.next_batch()))
+    for cut in range(1, len(stream), 7):
+        first, *_ = opened(Settings(), [stream[:cut]])
+        rows = told(first.next_batch())
+        second, *_ = opened(Settings(), [stream[cut:]], first.snapshot())
+        assert sorted(rows + told(second.next_batch())) == expected
+
+
+def test_a_snapshot_from_before_there_were_samples_is_gone_on_from() -> None:
+    first, *_ = opened(Settings(), [machine(4)])
+    first.next_batch()
+    offset, known, _ = first.snapshot()
+
+    assert offset == 24
+    second, *_ = opened(Settings(), [[]], (offset, known, b""))
+    assert second.next_batch() == []
+
+
+def test_no_more_is_committed_than_what_does_not_wait() -> None:
+    part, queue, _ = opened(Settings(), [machine(4, ("oven",)), []])
+    part.next_batch()
+
+    assert part.snapshot()[0] == 12
+    assert queue.committed == [6]
+
+
+def test_a_late_sample_is_a_dead_letter_as_it_came() -> None:
+    late = sample(12, "oven", "heat", 0.5)
+    part, _, tally = opened(Settings(), [[*machine(4, ("oven",)), late]])
+
+    [(_, rejected)] = [item for item in part.next_batch() if isinstance(item[1], Rejected)]
+
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.message.value, rejected.at) == ("late", late.body, None)
+    assert tally.readings_rejected == {"late": 1}
+
+
+def test_a_reading_that_does_not_fit_is_a_dead_letter_a_sample_told_by_what_closed_it() -> None:
+    chosen = Settings(channels={"max_frame": 2})
+    stream = machine(3, ("oven",))
+    part, *_ = opened(chosen, [stream])
+
+    found = [item for _, item in part.next_batch() if isinstance(item, Rejected)]
+
+    assert [(each.reason, each.message.offset, each.at) for each in found] == [
+        ("length", 0, 6), ("length", 1, 6), ("length", 2, 6),
+    ]  # fmt: skip
+    assert [each.message.value for each in found] == [raw.body for raw in stream[:3]]
+    outputs = [letter_of(chosen, each) for each in found]
+    assert {(each.partition, each.first, each.last) for each in outputs} == {(0, 6, 6)}
+    assert [dict(each.headers)["oodl-offset"] for each in outputs] == [b"0", b"1", b"2"]
+
+
+def test_sensors_that_come_seldom_are_missing_and_belong_to_the_group() -> None:
+    stream = [
+        sample(at, "oven", name, float(second))
+        for at, (second, name) in enumerate(
+            (s, n) for s in range(40) for n in SENSORS if n != "speed" or s % 5 == 0
+        )
+    ]
+    part, *_ = opened(Settings(), [stream])
+
+    rows = told(part.next_batch())
+
+    assert {row[2] for row in rows} == {SENSORS}
+    assert [row[3][2] == 1.0 for row in rows] == [second % 5 == 0 for second in range(len(rows))]
+
+
+def test_out_of_order_samples_are_counted_by_the_next_snapshot() -> None:
+    stream = [sample(at, "oven", "heat", time) for at, time in enumerate((0.0, 0.1, 1.5, 0.9))]
+    part, _, tally = opened(Settings(), [stream])
+    part.next_batch()
+    part.snapshot()
+
+    assert tally.oddities == {"out_of_order": 1}
+
+
+@pytest.mark.parametrize("mode", ["bucket", "last"])
+def test_a_group_whose_time_is_over_is_forgotten_by_both(mode: str) -> None:
+    chosen = Settings(sensors={"mode": mode}, groups={"ttl": 60.0, "max": 2})
+    stream = machine(2) + [
+        sample(12 + second, "oven", "heat", 10.0 * second) for second in range(1, 20)
+    ] + [sample(40, "saw", "heat", 190.0)]  # fmt: skip
+    part, _, tally = opened(chosen, [stream])
+
+    part.next_batch()
+
+    assert not tally.readings_rejected
