@@ -195,7 +195,7 @@ def readings_coded(tally: Tally, *, group: str, codes: Codes) -> None:
 
     Energies leave version 0 out: it has no standard deviations to measure in.
     """
-    tally.readings_coded[group] += len(codes)
+    tally.readings_coded[group] += codes.readings
     tally.atoms_kept[group] += len(codes.atoms)
     tally.reconstruction_error.observe(codes.errors)
     if codes.version.number:
@@ -203,7 +203,7 @@ def readings_coded(tally: Tally, *, group: str, codes: Codes) -> None:
         tally.values[group] += int(present.sum())
         tally.energy[group] += float(codes.energies.sum())
         tally.residual_energy[group] += float(codes.errors**2 @ present)
-    fields = {"group": group, "count": len(codes), "version": codes.version.number}
+    fields = {"group": group, "count": codes.readings, "version": codes.version.number}
     log.debug("Readings coded. group=%(group)r count=%(count)d version=%(version)d", fields)
 
 
@@ -379,7 +379,7 @@ def log_to(stream: TextIO, level: int = logging.INFO, *, process: int | None = N
 
 
 def _present(codes: Codes) -> npt.NDArray[np.float64]:
-    """How many values each row has."""
+    """How many values each row has, of a frame all that came."""
     present = np.full(len(codes), float(len(codes.version.dictionary)))
     if any(codes.missing):
         present -= [len(channels) for channels in codes.missing]

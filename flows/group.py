@@ -7,8 +7,9 @@ is forgotten, state and all; when it comes again it begins as any new one.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 
+import numpy as np
 from bytewax.operators import StatefulBatchLogic
 
 from flows import events
@@ -52,7 +53,11 @@ class Steps:
         """Return the step of a group, as the settings have it."""
         own = self.settings.for_group(group)
         return GroupCoder(
-            own.coding.rule, max_ahead=own.time.max_ahead, accept_after=own.time.accept_after
+            own.coding.rule,
+            max_ahead=own.time.max_ahead,
+            accept_after=own.time.accept_after,
+            window=own.coding.window,
+            max_gap=own.time.max_gap,
         )
 
 
@@ -80,14 +85,17 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
         encoded = []
         for item in values:
             if isinstance(item, Expiry):
-                self._forget(item.group)
+                encoded += self._expire(item)
                 continue
-            state = self._state or self._begin(item.group)
+            begun: list[StepOutput] = []
+            state = self._state
+            if state is None:
+                state, begun = self._begin(item.group, int(item.block.offsets[0]))
             if item.partition not in self._partitions:
                 self._meet(item.partition)
             self._state, outputs = self._coder.step(state, item.block)
             self._packed = None
-            encoded.append(self._encode(item, outputs))
+            encoded.append(self._encode(item, begun + outputs))
         if self._state is None:
             return encoded, StatefulBatchLogic.DISCARD
         events.group_stepped(self._steps.tally, group=self._group, state=self._state)
@@ -103,18 +111,18 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
             events.group_held(self._steps.tally, group=self._group, state_bytes=size)
         return self._packed
 
-    def _begin(self, group: str) -> GroupState:
-        """Go on from the snapshot, unless it was learned under other settings."""
+    def _begin(self, group: str, offset: int) -> tuple[GroupState, list[StepOutput]]:
+        """Go on from the snapshot; one learned under other settings only closes its last frame."""
         self._group, self._coder = group, self._steps.coder(group)
         if self._packed is None:
             events.group_begun(self._steps.tally, group=group)
             version = self._steps.remembered(group)
-            return self._coder.start() if version is None else self._coder.go_on(version)
+            return self._coder.start() if version is None else self._coder.go_on(version), []
         state, learned_under = unpack(self._packed)
         if learned_under == self._steps.settings.fingerprint(group):
-            return state
+            return state, []
         events.group_noticed(self._steps.tally, group=group, noticed=Noticed("restart"))
-        return self._coder.start()
+        return self._coder.start(), self._coder.finish(state, offset)[1]
 
     def _meet(self, partition: int) -> None:
         """Come from a partition for the first time; there should be no second one."""
@@ -123,18 +131,27 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
             told = " and ".join(map(str, self._partitions))
             events.oddity(self._steps.tally, "second_partition", f"{self._group}: {told}")
 
-    def _forget(self, group: str) -> None:
+    def _expire(self, expiry: Expiry) -> list[Encoded]:
+        """Forget the group, and code what is left of its last frame."""
+        state, outputs = self._state, list[StepOutput]()
+        if state is None and self._packed is not None:
+            state, outputs = self._begin(expiry.group, expiry.offset)
+        if state is not None:
+            outputs += self._coder.finish(state, expiry.offset)[1]
+        left = [self._encode(expiry, outputs)] if outputs else []
         self._state = self._packed = None
-        events.group_expired(self._steps.tally, group=group)
+        events.group_expired(self._steps.tally, group=expiry.group)
+        return left
 
-    def _encode(self, item: GroupBlock, outputs: list[StepOutput]) -> Encoded:
+    def _encode(self, item: GroupBlock | Expiry, outputs: list[StepOutput]) -> Encoded:
         encoded = Encoded(self._group, item.partition, [], [])
-        stamps = iter(item.stamps)
+        stamps = repeat(item.stamp) if isinstance(item, Expiry) else iter(item.stamps)
         for output in outputs:
             match output:
                 case Codes():
                     events.readings_coded(self._steps.tally, group=self._group, codes=output)
-                    encoded.codes += self._messages(item.partition, output, stamps)
+                    own = stamps if output.moments is None else _closing(item, output)
+                    encoded.codes += self._messages(item.partition, output, own)
                 case Published():
                     encoded.published.append(output)
                 case Noticed():
@@ -151,15 +168,30 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
             yield from self._messages(partition, codes.part(half, len(codes)), stamps)
             return
         key, offsets = self._group.encode(), codes.offsets.tolist()
+        readings = [each] * len(values) if codes.moments is None else _readings(codes, each)
         for place, value in enumerate(values):
             oldest, *_ = islice(stamps, each)
             yield Output(
                 settings.topics.codes,
                 key,
                 value,
-                readings=each,
+                readings=readings[place],
                 stamp=oldest,
                 partition=partition,
                 first=offsets[place * each],
                 last=offsets[(place + 1) * each - 1],
             )
+
+
+def _closing(item: GroupBlock | Expiry, codes: Codes) -> Iterator[float]:
+    """Stamps of what has closed frames: up to then they could not be sent."""
+    if isinstance(item, Expiry):
+        return repeat(item.stamp)
+    places = np.searchsorted(item.block.offsets, codes.offsets)
+    return iter([item.stamps[place] for place in places.tolist()])
+
+
+def _readings(codes: Codes, each: int) -> list[int]:
+    """How many readings the messages of some frames have, so many frames a message."""
+    counts = codes.moments.counts() if codes.moments is not None else np.ones(len(codes))
+    return [int(counts[first : first + each].sum()) for first in range(0, len(codes), each)]

@@ -145,9 +145,15 @@ class Groups:
 
     def _unsendable(self, group: str, channels: tuple[str, ...]) -> str:
         """Say why a dictionary of these channels could not be written; "" when it could."""
+        own = self._settings.for_group(group)
         count, most = len(channels), self._settings.kafka.max_message_bytes
+        numbers, largest = count * own.coding.window, own.channels.max_frame
+        if numbers > largest:
+            return f"expected at most {largest} numbers a frame, got {numbers}"
         names = len(msgspec.json.encode(channels))
-        size = names + 16 * count**2 // 3 + VALUE_BYTES * count + NAME_BYTES * len(group) + ENVELOPE
+        size = (
+            names + 16 * numbers**2 // 3 + VALUE_BYTES * count + NAME_BYTES * len(group) + ENVELOPE
+        )
         if size <= most:
             return ""
         return f"expected a dictionary of at most {most} bytes, got {size} for {count} channels"
@@ -174,16 +180,15 @@ class Groups:
             self._resting.add(group)
 
     def _wake(self, group: str) -> ChannelPlan:
-        own = self._settings.for_group(group).channels
+        settings = self._settings.for_group(group)
+        own, most = settings.channels, settings.most_channels
         place = self._places.get(group)
         if place is None:
-            plan = ChannelPlan(own.names, own.grow, own.max_frame)
+            plan = ChannelPlan(own.names, own.grow, most)
             plan.suppose(self._remembered(group))
         else:
             _, *known = _read(self._pages[place])
-            plan = ChannelPlan.restore(
-                tuple(known), names=own.names, grow=own.grow, max_frame=own.max_frame
-            )
+            plan = ChannelPlan.restore(tuple(known), names=own.names, grow=own.grow, max_frame=most)
         self._plans[group] = plan
         return plan
 

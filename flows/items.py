@@ -28,9 +28,21 @@ class GroupBlock(msgspec.Struct):
 
 
 class Expiry(msgspec.Struct):
-    """A group has been silent for too long: what was learned of it is to be forgotten."""
+    """A group has been silent for too long: what was learned of it is to be forgotten.
+
+    Parameters
+    ----------
+    group : str
+    partition, offset : int
+        Position of the reading, of another group, that tells so.
+    stamp : float
+        That message's own time in seconds, negative where there is none.
+    """
 
     group: str
+    partition: int
+    offset: int
+    stamp: float
 
 
 class Encoded(msgspec.Struct):

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, LiteralString, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -39,6 +38,7 @@ from pydantic_settings import (
 
 from oodl.coding import Atoms, Tolerance
 from oodl.errors import OodlError
+from oodl.windows import MAX_GAP
 
 __all__ = [
     "ChannelSettings",
@@ -124,13 +124,6 @@ def _unfit(problem: LiteralString, **context: int | str) -> PydanticCustomError:
     return PydanticCustomError("unfit", problem, context)
 
 
-def _one_reading(window: int) -> int:
-    if window != 1:
-        problem: LiteralString = "expected 1, got {got}; windows are not built in this release"
-        raise _unfit(problem, got=window)
-    return window
-
-
 def _listed(names: object) -> object:
     """Take names with commas between, as an environment variable has them."""
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
@@ -193,8 +186,8 @@ class CodingSettings(_Section):
     tolerance: float = live(
         0.1, gt=0, le=10, description="largest error of a reading, in channel standard deviations"
     )
-    window: Annotated[int, AfterValidator(_one_reading)] = learned(
-        1, description="readings that are coded together"
+    window: int = learned(
+        1, ge=1, le=LARGEST_FRAME, description="readings that are coded together, as a frame"
     )
 
     @field_validator("tolerance")
@@ -245,6 +238,9 @@ class TimeSettings(_Section):
     )
     accept_after: float = live(
         86400.0, gt=0, description="seconds after which a group that stays surprised is relearned"
+    )
+    max_gap: float = live(
+        MAX_GAP, gt=0, description="seconds between readings after which a frame is closed early"
     )
 
 
@@ -331,6 +327,24 @@ class GroupSettings(_Section):
     time: TimeSettings = TimeSettings()
     sensors: SensorSettings = SensorSettings()
 
+    @field_validator("channels")
+    @classmethod
+    def _fit(cls, channels: ChannelSettings, before: ValidationInfo) -> ChannelSettings:
+        window = before.data["coding"].window if "coding" in before.data else 1
+        count = max(1, len(channels.names))
+        if count * window > channels.max_frame:
+            problem: LiteralString = (
+                "expected at most max_frame = {most} numbers a frame, got {count} channels x "
+                "coding.window = {window}; lower the window, or leave channels out"
+            )
+            raise _unfit(problem, most=channels.max_frame, count=count, window=window)
+        return channels
+
+    @property
+    def most_channels(self) -> int:
+        """The largest number of channels, so that a frame is no larger than it may be."""
+        return self.channels.max_frame // self.coding.window
+
 
 class GroupsSettings(_Section):
     """How many groups there may be, and for how long; and what is otherwise for some of them.
@@ -406,9 +420,14 @@ class Settings(BaseSettings):
     def _merge(self) -> Self:
         """Work out what holds for each pattern; two sections may fail only together."""
         problems: list[InitErrorDetails] = []
-        whole = GroupSettings(
-            coding=self.coding, channels=self.channels, time=self.time, sensors=self.sensors
-        )
+        try:
+            whole = GroupSettings(
+                coding=self.coding, channels=self.channels, time=self.time, sensors=self.sensors
+            )
+        except ValidationError as problem:
+            raise ValidationError.from_exception_data(
+                type(self).__name__, _at((), problem)
+            ) from None
         self._of_pattern[""] = whole
         for pattern, own in self.groups.patterns.items():
             try:

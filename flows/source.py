@@ -272,7 +272,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
                 self._assemble(bucket, reading, message)
                 continue
             for group in self._groups.expire(reading):
-                self._forget(bucket, group)
+                self._forget(bucket, group, message)
             row = self._admit(message, reading)
             if isinstance(row, Rejected):
                 bucket.reject(row)
@@ -290,7 +290,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             else:
                 bucket.reject(self._reject(done.message, done.reason, done.detail))
         for group in self._groups.expire(sample):
-            self._forget(bucket, group)
+            self._forget(bucket, group, message)
         if sample.oddities:
             self._tell_odd(message, sample)
 
@@ -306,8 +306,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         events.samples_assembled(self._shared.tally, len(done.messages))
         bucket.add(row, done, last, [each.offset for each in done.messages])
 
-    def _forget(self, bucket: "_Bucket", group: str) -> None:
-        bucket.expire(group)
+    def _forget(self, bucket: "_Bucket", group: str, by: Message) -> None:
+        bucket.expire(Expiry(group, self._partition, by.offset, by.timestamp))
         self._waiting.forget(group)
 
     def _admit(self, message: Message, reading: Reading) -> Row | Rejected:
@@ -407,9 +407,9 @@ class _Bucket:
         if origins is not None:
             rows.origins.append(origins)
 
-    def expire(self, group: str) -> None:
-        self._growing.pop(group, None)
-        self._items.append(Expiry(group))
+    def expire(self, expiry: Expiry) -> None:
+        self._growing.pop(expiry.group, None)
+        self._items.append(expiry)
 
     def reject(self, rejected: Rejected) -> None:
         self._rejected.append((_name(rejected.message), rejected))

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from flows.wire import CodeMessage, DictionaryMessage, decode_codes, decode_dictionary, to_version
+from flows.wire import (
+    CodeMessage,
+    DictionaryMessage,
+    decode_codes,
+    decode_dictionary,
+    origins,
+    to_version,
+)
 from oodl.coding import Version
 
 __all__ = [
@@ -140,7 +147,8 @@ def codes_by_position(records: Iterable[Record]) -> dict[Position, list[CodeMess
     found: dict[Position, list[CodeMessage]] = {}
     for record in records:
         for code in decode_codes(record.value or b""):
-            found.setdefault((code.partition, code.offset), []).append(code)
+            for position in origins(code):
+                found.setdefault(position, []).append(code)
     return found
 
 
@@ -151,9 +159,10 @@ def versions(records: Iterable[Record]) -> dict[tuple[str, str], Version]:
 
 
 def rebuilt(code: CodeMessage, known: dict[tuple[str, str], Version]) -> npt.NDArray[np.float64]:
-    """Rebuild a reading with the version that its code names."""
+    """Rebuild a reading, or those of a frame, with the version that its code names."""
     version = known[code.group, code.id]
-    return version.decode(code.atoms, code.values, code.missing)
+    values = version.decode(code.atoms, code.values, code.missing)
+    return values[: len(code.times) * len(version.channels)]
 
 
 def same(one: CodeMessage, other: CodeMessage) -> bool:

@@ -1,13 +1,12 @@
 """Codes as messages: one a reading, or one for all that were coded together (layout ``block``)."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
-from flows.wire.ours import place, read, same
+from flows.wire.ours import WireError, place, read, same
 from oodl.coding import Codes
 
 __all__ = [
@@ -24,15 +23,17 @@ __all__ = [
 Layout = Literal["reading", "block"]
 Origins = Sequence[int | tuple[int, int]]  # offsets, or partitions and offsets
 
-COLUMNS = ("offset", "ts", "atoms", "values", "missing", "error", "surprise", "offsets")
-SPARSE = ("missing", "offsets")  # columns that are left out where they say nothing
+COLUMNS = ("offset", "offsets", "ts", "atoms", "values", "missing", "error", "surprise")
+OPTIONAL = ("offsets", "missing")  # columns of a block that are left out where all are empty
 
 
 class CodeMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The code of one reading; `surprise` is None where the version has no limit yet.
+    """The code of a reading, or of a frame of them: then `ts` is a list, one time a reading.
 
-    A reading that is made of several messages names all of them in `offsets`; its position is then
-    that of the message that closed it, which several codes may have.
+    `offset` is the position of the message that led to it, `offsets` are those of all messages that
+    it is made of, where that is not the same; several codes may then have one position. Of a frame
+    with fewer times than the version's window the rest is missing, beside what `missing` says of
+    those that came. `surprise` is None where the version has no limit yet.
     """
 
     group: str
@@ -40,14 +41,19 @@ class CodeMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: int
     partition: int
     offset: int
-    ts: float
+    offsets: Origins = ()
+    ts: float | Sequence[float]
     atoms: Sequence[int]
     values: Sequence[float]
     missing: Sequence[int] = ()
     error: float | None
     surprise: float | None
     topic: str | None = None
-    offsets: Origins = ()
+
+    @property
+    def times(self) -> Sequence[float]:
+        """Times of its readings."""
+        return (self.ts,) if isinstance(self.ts, float) else self.ts
 
 
 class BlockMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -58,14 +64,14 @@ class BlockMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: int
     partition: int
     offset: Sequence[int]
-    ts: Sequence[float]
+    offsets: Sequence[Origins] = ()
+    ts: Sequence[float | Sequence[float]]
     atoms: Sequence[Sequence[int]]
     values: Sequence[Sequence[float]]
     missing: Sequence[Sequence[int]] = ()
     error: Sequence[float | None]
     surprise: Sequence[float | None]
     topic: str | None = None
-    offsets: Sequence[Origins] = ()
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -76,7 +82,7 @@ _BLOCK = msgspec.json.Decoder(BlockMessage)
 def encode_codes(
     group: str, partition: int, codes: Codes, layout: Layout, topic: str | None = None
 ) -> list[bytes]:
-    """Write codes: a message a reading, or one for all of them (layout ``block``).
+    """Write codes: a message a row, or one for all of them (layout ``block``).
 
     `topic` is the readings' own, named where several are read.
     """
@@ -94,11 +100,12 @@ def codes_from(value: bytes, first: int) -> tuple[bytes, int]:
     block = read(_BLOCK, value)
     start = bisect_left(block.offset, first)
     kept = {name: getattr(block, name)[start:] for name in COLUMNS}
-    return _ENCODER.encode(msgspec.structs.replace(block, **kept)), len(kept["offset"])
+    readings = sum(1 if isinstance(ts, float) else len(ts) for ts in kept["ts"])
+    return _ENCODER.encode(msgspec.structs.replace(block, **kept)), readings
 
 
 def decode_codes(value: bytes) -> list[CodeMessage]:
-    """Read codes of either layout, one message a reading.
+    """Read codes of either layout, one message a row.
 
     Raises
     ------
@@ -124,38 +131,42 @@ def identity(code: CodeMessage) -> tuple[int, int]:
 
 def _each(group: str, partition: int, codes: Codes, topic: str | None) -> list[bytes]:
     name, number = codes.version.id, codes.version.number
-    return [
-        _ENCODER.encode(
-            CodeMessage(
-                group=group,
-                id=name,
-                version=number,
-                partition=partition,
-                offset=offset,
-                ts=ts,
-                atoms=atoms,
-                values=values,
-                missing=missing,
-                error=error,
-                surprise=surprise,
-                topic=topic,
-                offsets=made_of,
-            )
+    messages = [
+        CodeMessage(
+            group=group,
+            id=name,
+            version=number,
+            partition=partition,
+            offset=offset,
+            ts=ts,
+            atoms=atoms,
+            values=values,
+            missing=missing,
+            error=error,
+            surprise=surprise,
+            topic=topic,
         )
-        for (offset, ts, atoms, values, missing, error, surprise), made_of in zip(
-            codes.rows(), _made_of(codes), strict=True
-        )
+        for offset, ts, atoms, values, missing, error, surprise in codes.rows()
     ]
+    if codes.origins is not None:
+        for message, offsets in zip(messages, codes.origins.lists(), strict=True):
+            message.offsets = offsets
+    if codes.moments is not None:
+        for message, times, missing in zip(messages, *_of_frames(codes), strict=True):
+            message.ts, message.missing = times, missing
+    return list(map(_ENCODER.encode, messages))
 
 
 def _together(group: str, partition: int, codes: Codes, topic: str | None) -> list[bytes]:
-    offset, ts, atoms, values, missing, error, surprise = zip(*codes.rows(), strict=True)
+    offset, times, atoms, values, absent, error, surprise = zip(*codes.rows(), strict=True)
+    ts, missing = (times, absent) if codes.moments is None else _of_frames(codes)
     message = BlockMessage(
         group=group,
         id=codes.version.id,
         version=codes.version.number,
         partition=partition,
         offset=offset,
+        offsets=() if codes.origins is None else codes.origins.lists(),
         ts=ts,
         atoms=atoms,
         values=values,
@@ -163,13 +174,19 @@ def _together(group: str, partition: int, codes: Codes, topic: str | None) -> li
         error=error,
         surprise=surprise,
         topic=topic,
-        offsets=() if codes.origins is None else codes.origins.lists(),
     )
     return [_ENCODER.encode(message)]
 
 
-def _made_of(codes: Codes) -> Iterable[Origins]:
-    return repeat((), len(codes)) if codes.origins is None else codes.origins.lists()
+def _of_frames(codes: Codes) -> tuple[Sequence[list[float]], Sequence[Sequence[int]]]:
+    """Times of each frame's readings, and what is missing in those that came."""
+    moments, channels = codes.moments, len(codes.version.channels)
+    times = [] if moments is None else moments.lists()
+    came = [channels * len(each) for each in times]
+    return times, [
+        absent[: bisect_left(absent, most)]
+        for absent, most in zip(codes.missing, came, strict=True)
+    ]
 
 
 _LAYOUTS: dict[Layout, Callable[[str, int, Codes, str | None], list[bytes]]] = {
@@ -180,10 +197,7 @@ _LAYOUTS: dict[Layout, Callable[[str, int, Codes, str | None], list[bytes]]] = {
 
 def _unfold(block: BlockMessage) -> list[CodeMessage]:
     nothing = [()] * len(block.offset)
-    columns = [
-        getattr(block, name) or nothing if name in SPARSE else getattr(block, name)
-        for name in COLUMNS
-    ]
+    columns = [getattr(block, name) or (nothing if name in OPTIONAL else ()) for name in COLUMNS]
     for column in columns:
         same(f"codes of {block.group!r}: readings in a list", len(column), len(block.offset))
     return [
@@ -193,15 +207,8 @@ def _unfold(block: BlockMessage) -> list[CodeMessage]:
                 id=block.id,
                 version=block.version,
                 partition=block.partition,
-                offset=row[0],
-                ts=row[1],
-                atoms=row[2],
-                values=row[3],
-                missing=row[4],
-                error=row[5],
-                surprise=row[6],
+                **dict(zip(COLUMNS, row, strict=True)),
                 topic=block.topic,
-                offsets=row[7],
             )
         )
         for row in zip(*columns, strict=True)
@@ -211,4 +218,9 @@ def _unfold(block: BlockMessage) -> list[CodeMessage]:
 def _matching(code: CodeMessage) -> CodeMessage:
     here = f"code of {code.group!r} at offset {code.offset}"
     same(f"{here}: number of values", len(code.values), len(code.atoms))
+    if not code.times or (code.offsets and len(code.offsets) < len(code.times)):
+        times, offsets = len(code.times), len(code.offsets)
+        got = f"got {times} and {offsets}; the message was damaged or made elsewhere"
+        problem = f"{here}: expected a time and an offset a reading, {got}"
+        raise WireError(problem)
     return code

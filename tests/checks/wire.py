@@ -23,12 +23,15 @@ from flows.wire import (
     encode_codes,
     origins,
 )
-from oodl.block import ragged
+from oodl.block import Ragged, ragged
 from oodl.coding import Codes, Version
 
 Decode = Callable[[Message, int], Reading | Sample | Fault]
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "wire-1.json").read_text())
+GOLDEN, FRAMES = (
+    json.loads((Path(__file__).parents[1] / "golden" / name).read_text())
+    for name in ("wire-1.json", "wire-2.json")
+)
 LIMIT = 4096
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(max_size=12)
@@ -63,6 +66,24 @@ def codes(draw: st.DrawFn) -> Codes:
         surprises=_column(draw, rows, st.floats(0, 1e6) | st.just(np.nan)),
         energies=np.zeros(rows),
     )
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Codes:
+    """Codes of frames: full ones, and some that were closed early."""
+    coded = draw(codes())
+    channels, window = len(coded.version.channels), draw(st.integers(2, 3))
+    came = draw(st.lists(st.integers(1, window), min_size=len(coded), max_size=len(coded)))
+    ends, total = np.cumsum(came), sum(came)
+    coded.version = Version.zero(coded.version.channels, window)
+    coded.missing = tuple(
+        (*sorted(absent), *range(channels * count, channels * window))
+        for absent, count in zip(coded.missing, came, strict=True)
+    )
+    positions = st.lists(st.integers(0, 2**62), min_size=total, max_size=total)
+    coded.origins = Ragged(ends, np.array(draw(positions)))
+    coded.moments = Ragged(ends, _column(draw, total, st.floats(-6e10, 2.5e11)))
+    return coded
 
 
 def _column(draw: st.DrawFn, size: int, numbers: st.SearchStrategy[float]) -> Any:
@@ -223,7 +244,34 @@ def check_what_codes_are_made_of_comes_back(layout: Layout) -> None:
 
         assert [origins(code) for code in found] == [[(3, at) for at in each] for each in lists]
 
+
+def check_frames_come_back_with_all_of_their_readings(layout: Layout) -> None:
+    @given(frames())
+    def law(coded: Codes) -> None:
+        found = [
+            code for value in encode_codes("press-7", 3, coded, layout)
+            for code in decode_codes(value)
+        ]  # fmt: skip
+
+        assert coded.origins is not None
+        assert coded.moments is not None
+        assert [code.offset for code in found] == coded.offsets.tolist()
+        assert [list(code.offsets) for code in found] == coded.origins.lists()
+        assert [code.times for code in found] == coded.moments.lists()
+        for code, absent in zip(found, coded.missing, strict=True):
+            came = len(code.times) * len(coded.version.channels)
+            assert tuple(code.missing) == tuple(place for place in absent if place < came)
+
     law()
+
+
+def check_golden_frames_still_decode(layout: Layout) -> None:
+    found = [code for text in FRAMES["codes"][layout] for code in decode_codes(text.encode())]
+    assert [
+        [code.offset, code.offsets, code.times, code.atoms, code.values, list(code.missing),
+         code.error, code.surprise]
+        for code in found
+    ] == FRAMES["rows"]  # fmt: skip
 
 
 def check_no_codes_are_no_message(layout: Layout) -> None:
@@ -236,18 +284,20 @@ def check_no_codes_are_no_message(layout: Layout) -> None:
 
 
 def check_damaged_codes_are_refused_by_name(layout: Layout) -> None:
-    whole = GOLDEN["codes"][layout][0].encode()
+    wholes = [golden["codes"][layout][0].encode() for golden in (GOLDEN, FRAMES)]
 
-    @given(st.integers(0, len(whole)), st.integers(0, 6), st.binary(max_size=4))
-    def law(start: int, length: int, other: bytes) -> None:
+    @given(st.sampled_from(wholes), st.integers(0, 999), st.integers(0, 6), st.binary(max_size=4))
+    def law(whole: bytes, start: int, length: int, other: bytes) -> None:
         damaged = whole[:start] + other + whole[start + length :]
         with suppress(WireError):
             found = decode_codes(damaged)
             assert all(len(code.values) == len(code.atoms) for code in found)
+            assert all(0 < len(code.times) <= len(origins(code)) for code in found)
 
     law()
-    with pytest.raises(WireError, match="is this the right topic"):
-        decode_codes(whole[:-1])
+    for whole in wholes:
+        with pytest.raises(WireError, match="is this the right topic"):
+            decode_codes(whole[:-1])
 
 
 def check_golden_codes_still_decode(layout: Layout) -> None:
@@ -262,6 +312,8 @@ def check_golden_codes_still_decode(layout: Layout) -> None:
 LAYOUTS: list[Callable[[Layout], None]] = [
     check_codes_come_back_as_they_were,
     check_what_codes_are_made_of_comes_back,
+    check_frames_come_back_with_all_of_their_readings,
+    check_golden_frames_still_decode,
     check_no_codes_are_no_message,
     check_damaged_codes_are_refused_by_name,
     check_golden_codes_still_decode,

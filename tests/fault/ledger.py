@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.wire import CodeMessage
+from flows.wire import CodeMessage, origins
 from oodl.coding import Version
 from tests.traffic import (
     Position,
@@ -74,7 +74,7 @@ def ledger(
         both=len(coded.keys() & set(buried)),
         strange=len(places - readings.keys()),
         off=sum(
-            not _within(code, readings[at], known)
+            not _within(code, readings, known)
             for at in coded.keys() & readings.keys()
             for code in coded[at]
         ),
@@ -87,8 +87,14 @@ def _more(places: Collection[Position]) -> int:
     return len(places) - len(set(places))
 
 
-def _within(code: CodeMessage, reading: Record, known: dict[tuple[str, str], Version]) -> bool:
-    """Tell whether a code gives back its reading within the tolerance; version 0 exactly."""
-    values = np.array(json.loads(reading.value or b"")["values"])
-    off = (rebuilt(code, known) - values) / known[code.group, code.id].scale
+def _within(
+    code: CodeMessage, readings: dict[Position, Record], known: dict[tuple[str, str], Version]
+) -> bool:
+    """Tell whether a code gives back its readings within the tolerance; version 0 exactly."""
+    of_code = [readings.get(each) for each in origins(code)]
+    values = [json.loads(each.value or b"")["values"] for each in of_code if each is not None]
+    if len(values) < len(of_code):
+        return False
+    scale = known[code.group, code.id].scale
+    off = (rebuilt(code, known).reshape(len(values), -1) - np.array(values)) / scale
     return bool(np.sqrt((off**2).mean()) <= TOLERANCE * bool(code.version))

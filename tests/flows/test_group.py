@@ -128,7 +128,7 @@ def test_a_group_whose_time_is_over_is_let_go_of() -> None:
     group.on_batch([block("press-0", range(100))])
     group.snapshot()
 
-    got, let_go = group.on_batch([Expiry("press-0")])
+    got, let_go = group.on_batch([Expiry("press-0", 0, 500, 7.0)])
 
     assert (got, let_go) == ([], True)
     assert (tally.groups_begun, tally.groups_expired) == (1, 1)
@@ -141,7 +141,7 @@ def test_a_group_that_comes_again_after_its_time_begins_anew() -> None:
     rows = [block("press-0", range(200, 300)), block("press-0", range(300, 400))]
     group.on_batch([block("press-0", range(200))])
 
-    got, let_go = group.on_batch([rows[0], Expiry("press-0"), rows[1]])
+    got, let_go = group.on_batch([rows[0], Expiry("press-0", 0, 500, 7.0), rows[1]])
 
     expected, _ = anew.on_batch([rows[1]])
     assert not let_go
@@ -156,7 +156,7 @@ def test_a_restored_group_may_be_forgotten_before_any_block_comes() -> None:
     before.on_batch([block("press-0", range(100))])
 
     restored = logic(resume=before.snapshot())
-    _, let_go = restored.on_batch([Expiry("press-0")])
+    _, let_go = restored.on_batch([Expiry("press-0", 0, 500, 7.0)])
 
     assert let_go
 

@@ -102,7 +102,7 @@ def test_every_problem_is_named_at_once_with_path_got_and_remedy(file: Path) -> 
         [topic]
         [coding]
         tolerance = -1
-        window = 4
+        window = 257
         [channels]
         names = ["a", 3]
         [codes]
@@ -133,7 +133,8 @@ def test_every_problem_is_named_at_once_with_path_got_and_remedy(file: Path) -> 
         "oodl.toml: topic: unknown key; did you mean topics?",
         "oodl.toml: coding.tolerance: expected greater than 0, got -1; "
         "largest error of a reading, in channel standard deviations",
-        "oodl.toml: coding.window: expected 1, got 4; windows are not built in this release",
+        "oodl.toml: coding.window: expected less than or equal to 256, got 257; "
+        "readings that are coded together, as a frame",
         "oodl.toml: channels.names[1]: expected a valid string, got 3; "
         "channels of a reading, in order; empty: as the readings have them",
         "oodl.toml: codes.layout: expected 'reading' or 'block', got 'blok'; "
@@ -168,6 +169,19 @@ def test_every_problem_is_named_at_once_with_path_got_and_remedy(file: Path) -> 
         ("[channels]\nnames = ['a', 'a']", "oodl.toml: channels.names: expected names that differ"),
         ("[channels]\nnames = ['']", "oodl.toml: channels.names: expected names that differ"),
         ("[channels]\nmax_frame = 257", "oodl.toml: channels.max_frame: expected less than or eq"),
+        (
+            "[coding]\nwindow = 128\n[channels]\nnames = ['a', 'b', 'c']",
+            "oodl.toml: channels: expected at most max_frame = 256 numbers a frame, got 3 channels "
+            "x coding.window = 128; lower the window, or leave channels out",
+        ),
+        (
+            "[coding]\nwindow = 9\n[channels]\nmax_frame = 8",
+            "oodl.toml: channels: expected at most",
+        ),
+        (
+            "[coding]\nwindow = 128\n[groups.'a*'.channels]\nnames = ['a', 'b', 'c']",
+            'oodl.toml: groups."a*".channels: expected at most max_frame = 256 numbers',
+        ),
     ],
 )
 def test_a_single_problem_is_named(file: Path, text: str, problem: str) -> None:

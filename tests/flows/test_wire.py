@@ -27,10 +27,11 @@ from flows.wire import (
     refused,
     to_version,
 )
+from oodl.block import Ragged
 from oodl.coding import Codes, Version
 from oodl.stream import Published
 from tests.checks import wire as suite
-from tests.checks.wire import GOLDEN, message
+from tests.checks.wire import FRAMES, GOLDEN, message
 
 
 @pytest.mark.parametrize("check", suite.READINGS, ids=lambda check: check.__name__)
@@ -342,6 +343,46 @@ def test_the_golden_messages_are_still_written_byte_by_byte() -> None:
         assert [text.decode() for text in written] == GOLDEN["codes"][layout]
     published = Published(version, 43)
     assert encode_dictionary("pressé", 3, published).decode() == GOLDEN["dictionary"]
+
+
+def test_the_golden_frames_are_still_written_byte_by_byte() -> None:
+    # given the golden dictionary of frames, and its codes as the group step has them
+    version = to_version(decode_dictionary(FRAMES["dictionary"].encode()))
+    offsets, origins, moments, atoms, values, missing, errors, surprises = zip(
+        *FRAMES["rows"], strict=True
+    )
+    ends = np.cumsum(list(map(len, origins)))
+    absent = tuple(
+        (*some, *range(2 * len(came), 4)) for some, came in zip(missing, origins, strict=True)
+    )
+    codes = Codes(
+        version, np.array(offsets), np.array([each[-1] for each in moments]),
+        np.cumsum(list(map(len, atoms))), np.concatenate(atoms).astype(int),
+        np.concatenate(values), absent, np.array(errors), np.array(surprises, dtype=np.float64),
+        np.zeros(len(offsets)), Ragged(ends, np.concatenate(origins)),
+        Ragged(ends, np.concatenate(moments)),
+    )  # fmt: skip
+    # then they are written as they were
+    for layout in get_args(Layout):
+        written = encode_codes("pressé", 3, codes, layout)
+        assert [text.decode() for text in written] == FRAMES["codes"][layout]
+    published = Published(version, 46)
+    assert encode_dictionary("pressé", 3, published).decode() == FRAMES["dictionary"]
+
+
+@pytest.mark.parametrize("first", range(40, 48))
+def test_a_block_of_frames_is_cut_by_what_has_closed_them(first: int) -> None:
+    block = FRAMES["codes"]["block"][0].encode()
+    value, readings = codes_from(block, first)
+    expected = [code for code in decode_codes(block) if code.offset >= first]
+    assert decode_codes(value) == expected
+    assert readings == sum(len(code.times) for code in expected)
+
+
+def test_a_frame_with_more_times_than_offsets_is_refused() -> None:
+    text = FRAMES["codes"]["reading"][0].replace('"offsets":[40,41]', '"offsets":[41]')
+    with pytest.raises(WireError, match="at offset 41: expected a time and an offset a reading"):
+        decode_codes(text.encode())
 
 
 def planted(limit: float | None = 0.75) -> Version:
