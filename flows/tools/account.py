@@ -13,6 +13,7 @@ from oodl.surprise import LOUDEST, MEMORY
 __all__ = ["Account", "Highest"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 TENTHS = 10
 
@@ -102,37 +103,48 @@ class Account:
         return [total / count if count else None for total, count in pairs]
 
     def coded(self, codes: Codes, values: Floats) -> None:
-        """Take account of codes and of the values they are of."""
+        """Take account of codes and of the values of the readings that they are of."""
         present = np.isfinite(values)
         if codes.version.number:
             off = np.where(present, _rebuilt(codes) - values, 0.0)
             self.squares += (off**2).sum(axis=0)
             self.counts += present.sum(axis=0)
-            self.residual += float(codes.errors**2 @ present.sum(axis=1))
+            rows = np.repeat(codes.errors**2, _readings(codes))
+            self.residual += float(rows @ present.sum(axis=1))
         else:
-            self.exact += len(codes)
+            self.exact += codes.readings
         self._feel(codes)
-        self.readings += len(codes)
+        self.readings += codes.readings
         self.present += int(present.sum())
         self.atoms += len(codes.atoms)
 
     def _feel(self, codes: Codes) -> None:
-        tenths = (self.readings + np.arange(len(codes))) * TENTHS // self.rows
+        counts = _readings(codes)
+        tenths = (self.readings + np.cumsum(counts) - 1) * TENTHS // self.rows
         told = np.isfinite(codes.surprises)
         self.sums += np.bincount(tenths[told], codes.surprises[told], TENTHS)
         self.told += np.bincount(tenths[told], minlength=TENTHS)
         places = zip(codes.offsets[told].tolist(), codes.times[told].tolist(), strict=True)
-        for surprise, place in zip(codes.surprises[told].tolist(), places, strict=True):
+        surprises = zip(codes.surprises[told].tolist(), counts[told].tolist(), strict=True)
+        for (surprise, count), place in zip(surprises, places, strict=True):
             self.mean += MEMORY * (min(surprise, LOUDEST) - self.mean)
-            self.surprised += self.mean > 1
+            self.surprised += count * (self.mean > 1)
             if self.highest is None or self.mean > self.highest.surprise:
                 self.highest = Highest(self.mean, *place)
 
 
+def _readings(codes: Codes) -> Ints:
+    """How many readings each row is of."""
+    return np.ones(len(codes), np.int64) if codes.moments is None else codes.moments.counts()
+
+
 def _rebuilt(codes: Codes) -> Floats:
-    """What the codes decode to, all rows at once."""
+    """What the codes decode to, all readings at once."""
     version = codes.version
     X = np.zeros((len(codes), len(version.dictionary)))  # noqa: N806  (rows of codes)
     rows = np.repeat(np.arange(len(codes)), np.diff(codes.ends, prepend=0))
     X[rows, codes.atoms] = codes.values
-    return version.restore(X @ version.dictionary.T)
+    frames = version.restore(X @ version.dictionary.T)
+    came = np.arange(version.window) < _readings(codes)[:, None]
+    readings: Floats = frames.reshape(len(codes), version.window, -1)[came]
+    return readings

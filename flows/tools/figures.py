@@ -136,7 +136,7 @@ class Figures:
     def _add_to_line(self, run: list[Compared]) -> None:
         line = self.groups.setdefault(run[0].code.group, GroupLine())
         line.version = run[0].code.version
-        line.readings += len(run)
+        line.readings += sum(len(each.code.times) for each in run)
         for each in run:
             present = max(1, int(np.isfinite(each.sent).sum()))
             line.error += MEMORY * (each.error - line.error)

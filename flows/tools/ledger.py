@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from flows.tools.feed import Sent
 from flows.tools.second_decoder import SecondDecoder, content_id
-from flows.wire import CodeMessage, DictionaryMessage, WireError, to_version
+from flows.wire import CodeMessage, DictionaryMessage, WireError, origins, to_version
 from oodl.coding import Version
 
 __all__ = ["Compared", "Ledger"]
@@ -49,8 +49,9 @@ class Compared:
     code : CodeMessage
     version : Version
         What it was coded with.
-    sent : (C,) array
-        The reading in the order of the version's channels, NaN where there was none.
+    sent : (N,) array
+        The reading in the order of the version's channels, NaN where there was none; of a frame one
+        after another.
     error : float
         RMS of what was sent less what was decoded, in the version's units.
     """
@@ -67,7 +68,7 @@ class Ledger:
     Attributes
     ----------
     readings, codes, dead_letters, decoded, versions : int
-        Readings sent; codes and dead letters read; codes decoded and compared; dictionaries
+        Readings sent; codes and dead letters read; readings decoded and compared; dictionaries
         published, without version 0.
     codes_version_0 : int
         Codes that name a version 0.
@@ -149,22 +150,24 @@ class Ledger:
 
     def _compare(self, code: CodeMessage) -> Compared | str:
         """Compare a code with its reading, or say what it waits for."""
-        reading = self._open.get((code.partition, code.offset))
-        if reading is None:
+        places = origins(code)
+        readings = [reading for place in places if (reading := self._open.get(place))]
+        if len(readings) < len(places):
             return f"codes of {code.group}: stand for a position at which nothing was sent"
         edition = self._editions.get(code.group, {}).get(code.id)
         if edition is None:
             return f"codes of {code.group}: name the dictionary {code.id}, which is not there"
         try:
-            sent = _by_channel(reading, edition.version.channels)
+            sent = _frame(readings, edition.version)
             error = _error(edition.version, code, sent)
             recomputed = edition.second.error(code, sent)
             if not math.isfinite(error + recomputed):
                 return f"codes of {code.group}: give no finite error with {code.id}"
         except (IndexError, ValueError) as problem:
             return f"codes of {code.group}: do not decode with {code.id} ({problem})"
-        del self._open[code.partition, code.offset]
-        self.decoded += 1
+        for place in places:
+            del self._open[place]
+        self.decoded += len(places)
         self.largest_error = max(self.largest_error, error)
         difference = abs(recomputed - (code.error or 0.0))
         self.recomputed_error_difference = max(self.recomputed_error_difference, difference)
@@ -172,6 +175,14 @@ class Ledger:
 
     def _problem(self, sentence: str) -> None:
         self.problems[sentence] = self.problems.get(sentence, 0) + 1
+
+
+def _frame(readings: list[Sent], version: Version) -> Floats:
+    """Lay a frame's readings out one after another, NaN where there are none."""
+    frame = np.full((version.window, len(version.channels)), np.nan)
+    for place, reading in enumerate(readings):
+        frame[place] = _by_channel(reading, version.channels)
+    return frame.ravel()
 
 
 def _by_channel(reading: Sent, channels: tuple[str, ...]) -> Floats:
@@ -189,10 +200,11 @@ def _error(version: Version, code: CodeMessage, sent: Floats) -> float:
     """Return the error of the product's own decoder, in the version's units."""
     present = np.isfinite(sent)
     decoded = version.decode(code.atoms, code.values, code.missing)
+    decoded[len(code.times) * len(version.channels) :] = np.nan
     if not np.array_equal(np.isfinite(decoded), present):
         problem = "expected the channels that were sent, got others"
         raise ValueError(problem)
-    off = ((sent - decoded) / version.scale)[present]
+    off = ((sent - decoded) / np.tile(version.scale, version.window))[present]
     return float(np.sqrt(np.mean(off**2))) if off.size else 0.0
 
 

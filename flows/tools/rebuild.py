@@ -16,7 +16,7 @@ from flows.wire import (
     WireError,
     decode_codes,
     decode_dictionary,
-    identity,
+    origins,
     to_version,
 )
 from oodl.coding import Version
@@ -101,23 +101,38 @@ class Rebuilder:
         except WireError as problem:
             self.outcome.malform(place, problem)
             return
-        if not self._seen.add(code):
-            self.outcome.repeats += 1
-            return
-        self._row(code, version, decimals)
-        self.outcome.readings += 1
+        places = origins(code)[: len(code.times)]  # each message is in one code alone
+        new = [self._seen.add(code.topic, *place) for place in places]
+        self.outcome.repeats += new.count(False)
+        self.outcome.readings += new.count(True)
+        if any(new):
+            self._rows_of(code, version, decimals, new)
 
-    def _row(self, code: CodeMessage, version: Version, decimals: list[int] | None) -> None:
+    def _rows_of(
+        self, code: CodeMessage, version: Version, decimals: list[int] | None, new: list[bool]
+    ) -> None:
+        """Write a code's readings that are new: a row each."""
         if self._headed < len(self._columns):
             self._headed = len(self._columns)
             self._rows.writerow([*HEAD, *self._columns])
+        frame = version.decode(code.atoms, code.values, code.missing)
+        offsets = [at for _, at in origins(code)] if version.window > 1 else (code.offset,)
+        readings = frame.reshape(version.window, len(version.channels)).tolist()
+        for wanted, values, ts, offset in zip(new, readings, code.times, offsets, strict=False):
+            if wanted:
+                cells = self._cells(version.channels, values, decimals)
+                place = [code.group, iso_time(ts), code.partition, offset]
+                self._rows.writerow([*place, *cells])
+
+    def _cells(
+        self, channels: tuple[str, ...], values: list[float], decimals: list[int] | None
+    ) -> list[str]:
         cells = [""] * self._headed
-        values = version.decode(code.atoms, code.values, code.missing).tolist()
-        for place, (name, value) in enumerate(zip(version.channels, values, strict=True)):
+        for place, (name, value) in enumerate(zip(channels, values, strict=True)):
             if not math.isnan(value):
                 shown = value if decimals is None else round(value, decimals[place]) + 0.0
                 cells[self._columns[name]] = repr(shown).removesuffix(".0")
-        self._rows.writerow([code.group, iso_time(code.ts), code.partition, code.offset, *cells])
+        return cells
 
 
 class _Seen:
@@ -126,11 +141,10 @@ class _Seen:
     def __init__(self) -> None:
         self._pages: dict[tuple[str | None, int, int], bytearray] = {}
 
-    def add(self, code: CodeMessage) -> bool:
-        """Remember a position; return whether it is new."""
-        partition, offset = identity(code)
+    def add(self, topic: str | None, partition: int, offset: int) -> bool:
+        """Remember the position of a message that a code is made of; return whether it is new."""
         number, place = divmod(offset, PAGE)
-        page = self._pages.setdefault((code.topic, partition, number), bytearray(PAGE // 8))
+        page = self._pages.setdefault((topic, partition, number), bytearray(PAGE // 8))
         byte, bit = divmod(place, 8)
         known = page[byte] >> bit & 1
         page[byte] |= 1 << bit
@@ -138,9 +152,13 @@ class _Seen:
 
 
 def _check(version: Version, code: CodeMessage) -> None:
+    if len(code.times) > version.window or isinstance(code.ts, float) != (version.window == 1):
+        got = f"times of {len(code.times)} readings"
+        msg = f"ts: expected a list of at most {version.window}, one number where 1, got {got}"
+        raise WireError(msg)
     for thing, indices, most in (
         ("atoms", code.atoms, len(version.dictionary)),
-        ("missing", code.missing, len(version.channels)),
+        ("missing", code.missing, len(version.channels) * len(code.times)),
     ):
         if indices and not 0 <= min(indices) <= max(indices) < most:
             msg = f"{thing}: expected indices from 0 to {most - 1}, got {list(indices)}"

@@ -27,7 +27,9 @@ def content_id(document: DictionaryMessage) -> str:
 
 
 class SecondDecoder:
-    """Rebuilds readings of one dictionary document with window 1: ``mean + scale * (D x)``.
+    """Rebuilds readings of one dictionary document, ``mean + scale * (D x)``, or frames of them.
+
+    A frame is its readings one after another; each has the same mean and scale.
 
     Parameters
     ----------
@@ -36,23 +38,25 @@ class SecondDecoder:
     """
 
     def __init__(self, document: DictionaryMessage) -> None:
-        n = len(document.channels)
-        self._mean, self._scale = np.array(document.mean), np.array(document.scale)
+        self._channels, n = len(document.channels), len(document.channels) * document.window
+        self._mean = np.array([*document.mean] * document.window)
+        self._scale = np.array([*document.scale] * document.window)
         dictionary = np.frombuffer(document.dictionary, "<f4").reshape(n, n)
         self._dictionary = dictionary.astype(np.float64)
 
     def rebuild(self, code: CodeMessage) -> Floats:
-        """Return the reading, NaN where the code says that a channel is missing."""
+        """Return the reading or frame, NaN where the code says that something is missing."""
         x = np.zeros(len(self._mean))
         x[list(code.atoms)] = code.values
         reading: Floats = self._mean + self._scale * (self._dictionary @ x)
         reading[list(code.missing)] = np.nan
+        reading[len(code.times) * self._channels :] = np.nan
         return reading
 
     def error(self, code: CodeMessage, sent: Floats) -> float:
-        """Return the RMS over the channels that were sent, in the version's units.
+        """Return the RMS over the values that were sent, in the version's units.
 
-        NaN when the code leaves out a channel that was sent; 0 when none was.
+        NaN when the code leaves out one that was sent; 0 when none was.
         """
         present = np.isfinite(sent)
         if not present.any():

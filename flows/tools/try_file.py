@@ -7,7 +7,7 @@ what the pipeline would write to its topics becomes lines of files in a folder.
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from flows.wire import encode_codes, encode_dictionary
 from oodl.coding import Atoms, Codes, Rule, Tolerance
 from oodl.errors import ValueFault
 from oodl.stream import Block, GroupCoder, GroupState, Output, Published
+from oodl.windows import MAX_GAP
 
 __all__ = ["try_file"]
 
@@ -50,6 +51,8 @@ def try_file(
     ignore: Names = None,
     tolerance: float | None = None,
     atoms: int | None = None,
+    window: int = 1,
+    max_gap: float = MAX_GAP,
     out: Path | None = None,
 ) -> None:
     """Try a CSV file of sensor readings: codes, dictionaries and surprise, without Kafka.
@@ -73,19 +76,24 @@ def try_file(
         Largest error of a reading, in standard deviations of its channels; by default 0.1.
     atoms
         Instead of a tolerance: the most numbers a reading is coded with.
+    window
+        Readings that are coded together, as a frame: what moves together over time.
+    max_gap
+        Seconds between readings after which a frame is closed early.
     out
         Folder for the results; by default the file's name with "-oodl".
     """
-    coder = GroupCoder(_rule(tolerance, atoms))
+    _check_window(window, max_gap)
+    coder = GroupCoder(_rule(tolerance, atoms), window=window, max_gap=max_gap)
     asked = Columns(group_column or (), time_column, channels or (), ignore or ())
     table = open_table(file, asked)
-    _check_frames(table)
+    _check_frames(table, window)
     folder = out or Path(f"{stem(file)}-oodl")
     runs = _run(table, coder, folder)
     summary = _summary(table, coder.rule, runs)
     written = msgspec.json.format(msgspec.json.encode(summary), indent=2)
     (folder / "summary.json").write_bytes(written + b"\n")
-    _tell(Console(highlight=False), table, coder.rule, runs, folder)
+    _tell(Console(highlight=False), table, coder, runs, folder)
 
 
 def _rule(tolerance: float | None, atoms: int | None) -> Rule:
@@ -97,11 +105,24 @@ def _rule(tolerance: float | None, atoms: int | None) -> Rule:
     return Tolerance() if tolerance is None else Tolerance(tolerance)
 
 
-def _check_frames(table: Table) -> None:
+def _check_window(window: int, max_gap: float) -> None:
+    if not 1 <= window <= LARGEST_FRAME:
+        msg = f"window: expected 1 to {LARGEST_FRAME} readings, got {window}; try 8"
+        raise ValueFault(msg)
+    if not max_gap > 0:
+        msg = f"max_gap: expected seconds above 0, got {max_gap:g}; try {MAX_GAP:g}"
+        raise ValueFault(msg)
+
+
+def _check_frames(table: Table, window: int) -> None:
     most = max((len(extent.channels) for extent in table.groups.values()), default=0)
-    if most > LARGEST_FRAME:
+    if most * window > LARGEST_FRAME:
         remedy = "name some with --channels or leave some out with --ignore"
-        msg = f"{table.path}: expected at most {LARGEST_FRAME} channels, got {most}; {remedy}"
+        expected, got = f"at most {LARGEST_FRAME} channels", f"{most}"
+        if window > 1:
+            expected, got = f"at most {LARGEST_FRAME} numbers a frame", f"{most} x {window}"
+            remedy = f"lower --window, or {remedy}"
+        msg = f"{table.path}: expected {expected}, got {got}; {remedy}"
         raise TableError(msg)
 
 
@@ -141,6 +162,10 @@ class GroupRun:
     places: list[int]
     state: GroupState
     account: Account
+    coming: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.coming = np.empty((0, len(self.places)))
 
     def step(self, coder: GroupCoder, files: Files, part: Batch) -> None:
         """Code some rows of the group, write what comes out."""
@@ -155,15 +180,22 @@ class GroupRun:
             times=part.times,
             offsets=part.offsets,
         )
+        self.coming = np.concatenate((self.coming, values))
         self.state, outputs = coder.step(self.state, block)
         for output in outputs:
-            self._take(files, output, block)
+            self._take(files, output)
 
-    def _take(self, files: Files, output: Output, block: Block) -> None:
+    def finish(self, coder: GroupCoder, files: Files) -> None:
+        """Code what is left of a frame at the end of the file."""
+        self.state, outputs = coder.finish(self.state)
+        for output in outputs:
+            self._take(files, output)
+
+    def _take(self, files: Files, output: Output) -> None:
         account = self.account
         if isinstance(output, Codes):
-            rows = np.searchsorted(block.offsets, output.offsets)
-            account.coded(output, block.values[rows])
+            account.coded(output, self.coming[: output.readings])
+            self.coming = self.coming[output.readings :]
             lines = encode_codes(self.name, PARTITION, output, "reading")
             account.code_bytes += files.codes(lines)
         elif isinstance(output, Published):
@@ -196,6 +228,8 @@ def _run(table: Table, coder: GroupCoder, folder: Path) -> dict[str, GroupRun]:
             for row in batch.bad:
                 files.dead_letter(row)
             progress.advance(task, len(batch.groups) + len(batch.bad))
+        for run in runs.values():
+            run.finish(coder, files)
     return runs
 
 
@@ -266,22 +300,24 @@ def _entry(account: Account) -> dict[str, Any]:
 
 
 def _tell(
-    console: Console, table: Table, rule: Rule, runs: dict[str, GroupRun], folder: Path
+    console: Console, table: Table, coder: GroupCoder, runs: dict[str, GroupRun], folder: Path
 ) -> None:
-    console.print(_columns_told(table), soft_wrap=True)
+    console.print(_columns_told(table, coder.window), soft_wrap=True)
     accounts = {name: run.account for name, run in runs.items()}
     if accounts:
         console.print("", _grid(table, accounts), sep="\n", end="\n\n")
-    console.print(_figures_told(rule, accounts.values()), soft_wrap=True)
+    console.print(_figures_told(coder, accounts.values()), soft_wrap=True)
     console.print(_files_told(table, folder), soft_wrap=True)
 
 
-def _columns_told(table: Table) -> Text:
+def _columns_told(table: Table, window: int) -> Text:
     """How the columns were understood, and what else one might ask for."""
     time = "the row number, in seconds: no column holds times"
     if table.time is not None:
         time = f"{table.time!r} ({table.style}, UTC where it names no zone)"
     lines = [f"channels: {', '.join(table.channels)}", f"time: {time}"]
+    if window > 1:
+        lines.append(f"frame: {window} readings, at most {window * len(table.channels)} numbers")
     if table.left_out:
         told = (f"{name!r} ({what})" for name, what in table.left_out.items())
         lines.append(f"left out: {', '.join(told)}")
@@ -343,8 +379,10 @@ def _spark(surprises: list[float | None]) -> Text:
     return spark
 
 
-def _figures_told(rule: Rule, accounts: Collection[Account]) -> Text:
-    promised = f", at most {rule.tolerance:g} a reading" if isinstance(rule, Tolerance) else ""
+def _figures_told(coder: GroupCoder, accounts: Collection[Account]) -> Text:
+    what = "reading" if coder.window == 1 else "frame"
+    exact = isinstance(coder.rule, Tolerance)
+    promised = f", at most {coder.rule.tolerance:g} a {what}" if exact else ""
     text, messages, codes, dictionaries = (
         sum(getattr(account, name) for account in accounts)
         for name in ("text_bytes", "json_bytes", "code_bytes", "dictionary_bytes")

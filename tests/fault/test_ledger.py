@@ -196,7 +196,7 @@ def test_repeats_are_the_same_code(story: Story) -> None:
 
 
 def test_a_strange_time_is_coded_as_it_came_and_moves_no_clock(story: Story) -> None:
-    stamps = {code.ts for codes in story.coded.values() for code in codes}
+    stamps = {ts for codes in story.coded.values() for code in codes for ts in code.times}
     assert {EARLY, FAR} <= stamps
     usual = max(stamps - {FAR})
     for group in GROUPS:

@@ -42,7 +42,13 @@ class ShortRun:
         return ledger.settle(now)
 
 
-def run(source: Source, readings: int = 200, missing: Iterable[tuple[int, str]] = ()) -> ShortRun:
+def run(
+    source: Source,
+    readings: int = 200,
+    missing: Iterable[tuple[int, str]] = (),
+    *,
+    window: int = 1,
+) -> ShortRun:
     """Draw readings, take out the channels that are missing in some, and code them."""
     drawn = [source.draw() for _ in range(readings)]
     for row, channel in missing:
@@ -54,7 +60,9 @@ def run(source: Source, readings: int = 200, missing: Iterable[tuple[int, str]] 
     ]
     dictionaries: list[DictionaryMessage] = []
     codes: list[CodeMessage] = []
-    for output in GroupCoder().step(GroupCoder().start(), _block(source, sent))[1]:
+    coder = GroupCoder(window=window)
+    state, outputs = coder.step(coder.start(), _block(source, sent))
+    for output in outputs + coder.finish(state)[1]:
         match output:
             case Published():
                 published = encode_dictionary(source.group, PARTITION, output)

@@ -26,6 +26,7 @@ from flows.kafka import Output, StopFlag
 from flows.members import Member
 from flows.settings import Settings
 from oodl.stream import GroupState
+from oodl.stream import Output as StepOutput
 
 LOOK = 0.02  # seconds between two looks at what is confirmed
 
@@ -84,9 +85,9 @@ class WarmLogic(GroupLogic):
 
     _steps: Warm
 
-    def _begin(self, group: str) -> GroupState:
+    def _begin(self, group: str, offset: int) -> tuple[GroupState, list[StepOutput]]:
         self._packed = self._packed or self._steps.states(group)
-        return super()._begin(group)
+        return super()._begin(group, offset)
 
 
 class Watch:
