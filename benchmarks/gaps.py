@@ -66,6 +66,11 @@ def with_zeros(U: Floats, absent: npt.NDArray[np.bool_], D: Floats, usual: int) 
     return U
 
 
+def no_rounds(n: int, usual: int) -> npt.NDArray[np.int64]:  # noqa: ARG001
+    """Fill in no round at all."""
+    return np.empty(0, np.int64)
+
+
 def measure(values: Floats, share: float, outcome: Outcome) -> None:
     """Code a group of which a share is hidden, and add to the sums."""
     rng = np.random.default_rng(SEED)
@@ -106,8 +111,8 @@ def both(groups: Groups, share: float) -> dict[str, Outcome]:
     for values in groups.values():
         measure(values, share, filled)
     with ExitStack() as stack:
-        for place in ("oodl.encoding.filled", "oodl.stream.filled"):
-            stack.enter_context(patch(place, with_zeros))
+        stack.enter_context(patch("oodl.encoding.rounds", no_rounds))
+        stack.enter_context(patch("oodl.stream.filled", with_zeros))
         for values in groups.values():
             measure(values, share, zeros)
     return {"filled": filled, "zeros": zeros}

@@ -367,7 +367,7 @@ class _Rows:
         self.stamps.append(message.timestamp)
 
     def block(self, partition: int) -> GroupBlock:
-        values = np.frombuffer(b"".join(self.packed), dtype="<f8")
+        values = np.frombuffer(bytearray().join(self.packed), dtype="<f8")
         block = Block(
             self.channels,
             self.settled,

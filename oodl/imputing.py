@@ -10,7 +10,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["filled"]
+from oodl.loops import fill_rows
+
+__all__ = ["filled", "rounds"]
 
 Array = npt.NDArray[np.floating]
 
@@ -42,20 +44,11 @@ def filled(U: Array, absent: npt.NDArray[np.bool_], D: Array, usual: int) -> Arr
     >>> filled(np.array([[1.0, 1.1, 0.0]]), np.array([[False, False, True]]), together, 1).round(1)
     array([[1. , 1.1, 0.9]])
     """
-    rows, back = U, np.ascontiguousarray(D.T)
-    for smallest in _numbers_left_out(len(D), usual):
-        z = rows.dot(D)
-        sizes = np.abs(z)
-        ranked = sizes.copy()
-        ranked.partition(smallest, axis=1)
-        z *= sizes >= ranked[:, smallest, None]
-        rows = np.where(absent, z.dot(back), U)
-    return rows
+    return fill_rows(U, absent, np.array(D.T, order="C"), rounds(len(D), usual))
 
 
 @lru_cache
-def _numbers_left_out(n: int, usual: int) -> list[int]:
-    """How many atoms are left out in each round."""
+def rounds(n: int, usual: int) -> npt.NDArray[np.int64]:
+    """Return by how many of n atoms rows are filled in each round."""
     most = min(max(REACH * usual, 1), n)
-    kept: list[int] = np.linspace(1, most, ROUNDS).round().astype(int).tolist()
-    return [n - each for each in kept]
+    return np.linspace(1, most, ROUNDS).round().astype(np.int64)

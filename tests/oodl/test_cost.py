@@ -23,7 +23,7 @@ class Resting(Adaptive):
 
 
 @pytest.mark.parametrize(
-    ("learner", "most"), [(Resting(), 35.0), (Adaptive(), 70.0)], ids=["all the rest", "whole step"]
+    ("learner", "most"), [(Resting(), 25.0), (Adaptive(), 40.0)], ids=["all the rest", "whole step"]
 )
 @pytest.mark.parametrize("n", [16, 64])
 def test_a_reading_alone_costs_a_few_dozen_projections(
