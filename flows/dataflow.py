@@ -13,6 +13,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeGuard, cast
@@ -24,6 +25,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from flows import access, events, manifest, private, snapshots
+from flows.epochs import Epochs
 from flows.events import Tally
 from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
@@ -214,6 +216,12 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
         consumer = SharedConsumer(settings.kafka, topic=topic, group=group)
         delivery = _delivery(settings, tally, stop, agreed)
         undo.callback(delivery.close)
+        epochs = Epochs(tally, epoch, partial(_remember_epoch, folder))
+
+        def meanwhile() -> None:
+            delivery.hear()
+            epochs.look()
+
         memory = Memory(settings, tally, dict(cluster.partitions), lost=lost)
         shared = Shared(
             settings,
@@ -223,7 +231,7 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
             partitions,
             begin=memory.offset,
             channels=memory.channels,
-            meanwhile=delivery.hear,
+            meanwhile=meanwhile,
             asked=folder.asked,
             ask=folder.ask,
         )
@@ -267,6 +275,11 @@ def _connect(source: KafkaSource, steps: Steps, sink: KafkaSink) -> Dataflow:
     outgoing = op.merge("outgoing", encoded, fit.falses)
     op.output("outputs", cast(Stream[Outgoing], outgoing), sink)
     return flow
+
+
+def _remember_epoch(folder: Hold, seconds: float) -> None:
+    with folder.preparing():
+        manifest.remember_epoch(folder.folder, seconds)
 
 
 def _is_of_group(arrived: Arrived) -> TypeGuard[tuple[str, GroupBlock | Expiry]]:

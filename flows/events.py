@@ -48,6 +48,7 @@ __all__ = [
     "readings_received",
     "samples_assembled",
     "snapshot_taken",
+    "snapshots_slow",
     "stop_requested",
     "version_published",
     "warm_started",
@@ -308,6 +309,14 @@ def snapshot_taken(tally: Tally, *, seconds: float) -> None:
     """Count a snapshot of the sink: how long it held the flow."""
     tally.snapshot.observe([seconds])
     log.debug("Snapshot taken. seconds=%(seconds).3f", {"seconds": seconds})
+
+
+def snapshots_slow(tally: Tally, *, share: float, seconds: float, longer: float) -> None:
+    """Report that snapshots took a large share of the last minute; the next start has fewer."""
+    tally.oddities["snapshots_slow"] += 1
+    fields = {"share": share, "seconds": seconds, "longer": longer}
+    text = "Snapshots slow. share=%(share).2f epoch=%(seconds)g at_next_start=%(longer)g"
+    log.warning(text, fields)
 
 
 def epoch_chosen(tally: Tally, *, seconds: float) -> None:

@@ -308,6 +308,10 @@ def _of_process(tally: Tally) -> Iterator[Metric]:
     yield _counter("oodl_readings_rejected", "Messages that are no readings.", "reason", rejected)
     odd = "What is no fault but seldom meant."
     yield _counter("oodl_oddities", odd, "kind", tally.oddities.copy())
+    slow = "Seconds that snapshots of the groups have held the flow."
+    yield CounterMetricFamily(
+        "oodl_snapshots_held_seconds", slow, value=tally.beats.held_by_snapshots
+    )
     for metric, name, text in PARTITION_GAUGES:
         lags = {str(partition): lag for partition, lag in getattr(tally, name).copy().items()}
         yield _gauge(metric, text, "partition", lags)

@@ -104,6 +104,7 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
     @keeping_failures
     def snapshot(self) -> bytes:
         """Return the state as one value; the same one while no block has come."""
+        self._beats.snap()
         if self._packed is None:
             state = self._state or self._coder.start()
             self._packed = pack(state, self._steps.settings.fingerprint(self._group))

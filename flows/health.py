@@ -85,6 +85,10 @@ class Beats:
         Seconds after which what waits in the sink hangs: the client gave it up before.
     peers : int
         Other processes of the cluster: the flow waits while one of them is held by the broker.
+    snapping : float or None
+        Since when the flow has taken snapshots of its groups; None: it does not.
+    held_by_snapshots : float
+        Seconds that these have held it, all in all.
     failure : Exception or None
         What was raised first in a part of the flow.
     links : list of Link
@@ -110,6 +114,8 @@ class Beats:
     ended: float | None = None
     patience: float = GIVEN_UP_AFTER
     peers: int = 0
+    snapping: float | None = None
+    held_by_snapshots: float = 0.0
     failure: Exception | None = None
     links: list[Link] = field(default_factory=list)
     _total: int = 0
@@ -132,14 +138,30 @@ class Beats:
         elif taken or self.waiting is None:
             self.waiting = now
 
+    def snap(self) -> None:
+        """Note that a group's snapshot is taken: the first of an epoch begins to hold the flow."""
+        if self.snapping is None:
+            self.snapping = time.monotonic()
+
+    def go_on(self) -> None:
+        """Note that the flow asks for readings again: the engine has written its snapshots."""
+        if self.snapping is not None:
+            self.held_by_snapshots += time.monotonic() - self.snapping
+            self.snapping = None
+
     @contextmanager
-    def in_sink(self) -> Iterator[None]:
-        """Note that the flow is in the sink, where the broker may hold it."""
-        self.writing = time.monotonic()
+    def in_sink(self, *, snapshot: bool = False) -> Iterator[None]:
+        """Note that the flow is in the sink, where the broker may hold it.
+
+        What is written between two snapshots is not the snapshots' doing.
+        """
+        self.writing = began = time.monotonic()
         try:
             yield
         finally:
             self.writing = None
+            if self.snapping is not None and not snapshot:
+                self.snapping += time.monotonic() - began
 
     def end(self) -> None:
         """Note that the flow has ended."""

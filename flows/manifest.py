@@ -29,6 +29,7 @@ __all__ = [
     "lock",
     "open_lock",
     "read",
+    "remember_epoch",
     "write",
 ]
 
@@ -153,6 +154,13 @@ def write(folder: Path, manifest: Manifest) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(folder / FILE)
+
+
+def remember_epoch(folder: Path, seconds: float) -> None:
+    """Let the next start over a folder have an epoch of so many seconds at least."""
+    found = read(folder)
+    if found is not None and found.epoch_seconds < seconds:
+        write(folder, msgspec.structs.replace(found, epoch_seconds=seconds))
 
 
 def lock(folder: Path, name: str = LOCK) -> TextIO:

@@ -93,5 +93,5 @@ class SinkPart(StatefulSinkPartition[Encoded | Rejected, None]):
     @keeping_failures
     def snapshot(self) -> None:
         """Return when everything written is confirmed."""
-        with self._beats.in_sink():
+        with self._beats.in_sink(snapshot=True):
             self._outbox.snapshot()

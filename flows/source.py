@@ -197,6 +197,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         ExpiredError
             When the offset to go on from has expired, and the settings say to stop.
         """
+        self._beats.go_on()
         if self._shared.ending():
             raise StopIteration
         self._shared.meanwhile()

@@ -165,6 +165,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
     events.version_published(tally, group="a", version=version, offset=9)
     events.snapshot_taken(tally, seconds=0.02)
     events.epoch_chosen(tally, seconds=2.0)
+    events.snapshots_slow(tally, share=0.25, seconds=2.0, longer=4.0)
     events.delivery_failed(tally, topic="codes", detail="timed out")
     events.name_taken(tally, detail="oodl")
     events.offset_expired(tally, 3, 17)
@@ -178,6 +179,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
     assert tally.versions_published == {"a": 1}
     assert (tally.snapshot.counts.sum(), tally.snapshot.sum, tally.epoch) == (1, 0.02, 2.0)
     kinds = (
+        "snapshots_slow",
         "delivery_failed",
         "name_taken",
         "offset_expired",
@@ -196,6 +198,7 @@ def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> N
         ("debug", f"Version published. group='a' version=3 id={version.id} offset=9"),
         ("debug", "Snapshot taken. seconds=0.020"),
         ("debug", "Epoch chosen. seconds=2"),
+        ("warning", "Snapshots slow. share=0.25 epoch=2 at_next_start=4"),
         ("error", "Delivery failed, stopping. topic=codes detail='timed out'"),
         ("error", "Name taken by another process, stopping. detail='oodl'"),
         ("error", "Offset expired. partition=3 offset=17"),

@@ -53,6 +53,7 @@ def busy(groups: list[str]) -> Tally:
     events.lag_measured(tally, 0, 3, 1.5)
     events.broker_heard(tally, silent_seconds=0.25)
     events.epoch_chosen(tally, seconds=2.0)
+    tally.beats.held_by_snapshots = 0.75
     events.snapshot_taken(tally, seconds=0.02)
     events.codes_delivered(tally, [0.01, 0.3])
     for group in groups:
@@ -98,6 +99,7 @@ def test_the_text_has_what_the_tally_has() -> None:
         "oodl_dead_letters_sent_total": 1,
         "oodl_broker_silent_seconds": 0.25,
         "oodl_epoch_seconds": 2.0,
+        "oodl_snapshots_held_seconds_total": 0.75,
         "oodl_groups": 2,
         "oodl_state_bytes": 600,
         "oodl_snapshot_seconds_count": 1,
