@@ -16,7 +16,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.pipeline.groups import groups
+from benchmarks.pipeline.latency import latency
 from benchmarks.pipeline.plan import FULL, QUICK, Plan, Section
+from benchmarks.pipeline.processes import processes
 from benchmarks.pipeline.runs import Bench, Tick
 from benchmarks.pipeline.throughput import throughput
 from benchmarks.record import RESULTS, Bar, record, save, tell
@@ -26,6 +29,9 @@ __all__ = ["SECTIONS", "main", "measure", "merged"]
 
 SECTIONS: dict[str, Callable[[Bench, Plan], Section]] = {
     "throughput": throughput,
+    "latency": latency,
+    "groups": groups,
+    "processes": processes,
 }
 QUESTION = "CPU and wall a message, latency, many groups and processes, on Apache Kafka"
 COMMAND = "python -m benchmarks.pipeline"
@@ -44,7 +50,7 @@ def measure(names: Sequence[str], plan: Plan, tick: Tick, recorded: Mapping[str,
             def told(doing: str, name: str = name) -> None:
                 tick(f"{name}: {doing}")
 
-            found = SECTIONS[name](Bench(broker, Path(folder), told), plan)
+            found = SECTIONS[name](Bench(name, broker, Path(folder), told), plan)
             sections[name] = record(name, found.bars, since, skipped=found.skipped, **found.results)
     return merged(sections, began)
 

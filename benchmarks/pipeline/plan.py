@@ -22,6 +22,7 @@ class Plan:
         Rounds of the slow ones, at most.
     live_seconds : float
         At each rate.
+    live_rounds : int
     many : int
         Groups of 16 channels in the section of groups.
     many_rate : int
@@ -32,12 +33,13 @@ class Plan:
     rounds: int
     rival_rounds: Mapping[str, int]
     live_seconds: float
+    live_rounds: int
     many: int
     many_rate: int
 
 
-FULL = Plan(50_000, 5, {"quix": 3, "faust": 1}, 10.0, 10_000, 10_000)
-QUICK = Plan(10_000, 1, {"quix": 1, "faust": 1}, 4.0, 2_000, 2_000)
+FULL = Plan(50_000, 5, {"quix": 3, "faust": 1}, 10.0, 2, 10_000, 10_000)
+QUICK = Plan(10_000, 1, {"quix": 1, "faust": 1}, 3.0, 1, 2_000, 2_000)
 
 
 @dataclass(frozen=True, slots=True)

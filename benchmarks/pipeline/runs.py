@@ -5,10 +5,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer
@@ -19,12 +20,13 @@ from benchmarks.pipeline.warming import warm
 from tests.brokers import ApacheKafka, free_port
 from tests.fault.workers import create_topics
 
-__all__ = ["ENVIRONMENTS", "Bench", "Tick", "Variant", "absent"]
+__all__ = ["ENVIRONMENTS", "ROOT", "Bench", "Place", "Tick", "Variant", "absent"]
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {name: ROOT / f".venv-{name}" / "bin" / "python" for name in ("quix", "faust")}
 PATIENCE = 300.0
 LOOK = 0.1
+ENDLESS = 1 << 40  # readings that never come
 SPENT = re.compile(r'\{"cpu":.*\}')
 LONGEST = 3000  # characters that are told of a script that failed
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1"}
@@ -54,18 +56,28 @@ class Variant:
         return str(ENVIRONMENTS.get(self.script, sys.executable))
 
 
+class Place(NamedTuple):
+    """Where a worker is: its process, and its metrics."""
+
+    pid: int
+    port: int
+
+
 @dataclass(slots=True)
 class Bench:
     """A broker, and a folder for what its clients keep.
 
     Parameters
     ----------
+    name : str
+        What names of topics begin with.
     broker : ApacheKafka
     folder : Path
     tick : callable
         Told what is done.
     """
 
+    name: str
     broker: ApacheKafka
     folder: Path
     tick: Tick
@@ -86,28 +98,49 @@ class Bench:
     def topics(self) -> dict[str, str]:
         """Create the four topics under new names."""
         self._made += 1
-        return create_topics(self.broker, f"bench-{self._made}")
+        return create_topics(self.broker, f"{self.name}-{self._made}")
 
     def spend(self, variant: Variant, readings: str, count: int) -> Spent:
         """Let a variant code a backlog, see that all codes are there, and return what it cost.
 
         The CPU of several processes is added up; the wall is that of the last one.
         """
-        topics = self.topics() | {"readings": readings}
-        folder = self.folder / f"run-{self._made}"
-        folder.mkdir()
-        order = Order(
-            bootstrap=self.broker.address,
-            name=f"bench-{self._made}",
-            topics=topics,
-            count=count,
-            folder=str(folder),
-            **{"states": self._states, **variant.options},
-        )
+        order = self._order(variant, count, readings=readings)
         self.tick(variant.name)
         spent = self._run(variant, [order] if order.processes == 1 else _shares(order))
-        traffic.coded(self.broker.address, topics["codes"], count)
+        traffic.coded(self.broker.address, order.topics["codes"], count)
         return Spent(sum(each.cpu for each in spent), max(each.wall for each in spent))
+
+    @contextmanager
+    def running(self, variant: Variant, channels: int) -> Iterator[tuple[dict[str, str], Place]]:
+        """Run a variant that does not end by itself; its topics, and its process."""
+        order = self._order(variant, ENDLESS, channels=channels)
+        order.metrics_port = free_port()
+        process, log = _start(variant, order)
+        try:
+            yield order.topics, Place(process.pid, order.metrics_port)
+            process.terminate()
+            _told(variant, process, log)
+        finally:
+            process.kill()
+            process.wait()
+
+    def _order(
+        self, variant: Variant, count: int, *, readings: str = "", channels: int = 64
+    ) -> Order:
+        topics = self.topics()
+        folder = self.folder / f"{self.name}-{self._made}"
+        folder.mkdir()
+        options: dict[str, Any] = {"states": self._states, **variant.options}
+        return Order(
+            bootstrap=self.broker.address,
+            name=f"{self.name}-{self._made}",
+            topics=topics | ({"readings": readings} if readings else {}),
+            count=count,
+            folder=str(folder),
+            channels=channels,
+            **options,
+        )
 
     def _run(self, variant: Variant, orders: Sequence[Order]) -> list[Spent]:
         running = [_start(variant, each) for each in orders]

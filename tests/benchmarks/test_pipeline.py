@@ -1,10 +1,13 @@
 import json
+import time
 
 import msgspec
 import numpy as np
 import pytest
 
 from benchmarks.pipeline import __main__ as pipeline
+from benchmarks.pipeline import feeding
+from benchmarks.pipeline.groups import chosen
 from benchmarks.pipeline.plan import QUICK, Section
 from benchmarks.pipeline.throughput import OURS, PLAIN, microseconds, ratio
 from benchmarks.pipeline.traffic import Fleet
@@ -77,3 +80,32 @@ def test_an_unknown_section_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["pipeline", "--only", "throughput,speed"])
     with pytest.raises(SystemExit):
         pipeline.main()
+
+
+@pytest.mark.parametrize(
+    ("share", "epoch"), [(0.1, 1.0), (0.11, 2.0), (0.41, 8.0), (2.0, 30.0), (50.0, 30.0)]
+)
+def test_an_epoch_doubles_until_snapshots_take_a_tenth_of_the_time(
+    share: float, epoch: float
+) -> None:
+    assert chosen(share) == epoch
+
+
+def test_readings_are_sent_with_the_moment_of_their_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[tuple[bytes, float, float]] = []
+
+    class Keeping:
+        def produce(self, _: str, value: bytes, key: bytes) -> None:
+            sent.append((key, msgspec.json.decode(value)["ts"], time.time()))
+
+        def poll(self, _: float) -> None: ...
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr(feeding, "sender", lambda *_: Keeping())
+    given = feeding.Feed(bootstrap="", topic="in", groups=3, channels=2, rate=200, seconds=0.1)
+    assert feeding.feed(given).sent == len(sent) == 20
+    assert [key for key, _, _ in sent[:4]] == [b"press-0", b"press-1", b"press-2", b"press-0"]
+    assert all(0 <= now - stamp < 1 for _, stamp, now in sent)

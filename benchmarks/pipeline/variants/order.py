@@ -40,6 +40,8 @@ class Order(msgspec.Struct, kw_only=True):
         Whether to take snapshots, for ours.
     epoch_seconds : float
         Between two snapshots.
+    metrics_port : int
+        Of ours; 0: any.
     processes : int
         How many share the work.
     process : int
@@ -59,6 +61,7 @@ class Order(msgspec.Struct, kw_only=True):
     layout: Literal["reading", "block"] = "reading"
     recovery: bool = True
     epoch_seconds: float = 1.0
+    metrics_port: int = 0
     processes: int = 1
     process: int = 0
     addresses: tuple[str, ...] = ()

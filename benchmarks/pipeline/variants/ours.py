@@ -25,8 +25,6 @@ from flows.items import Encoded, Expiry, GroupBlock
 from flows.kafka import Output, StopFlag
 from flows.members import Member
 from flows.settings import Settings
-from oodl.stream import GroupState
-from oodl.stream import Output as StepOutput
 
 LOOK = 0.02  # seconds between two looks at what is confirmed
 
@@ -85,9 +83,11 @@ class WarmLogic(GroupLogic):
 
     _steps: Warm
 
-    def _begin(self, group: str, offset: int) -> tuple[GroupState, list[StepOutput]]:
-        self._packed = self._packed or self._steps.states(group)
-        return super()._begin(group, offset)
+    def on_batch(self, values: list[GroupBlock | Expiry]) -> tuple[Iterable[Encoded], bool]:
+        """Code the blocks in order."""
+        if self._state is None and self._packed is None:
+            self._packed = self._steps.states(values[0].group)
+        return super().on_batch(values)
 
 
 class Watch:
@@ -131,7 +131,7 @@ def settings_of(given: Order) -> Settings:
             "folder": Path(given.folder) / given.name,
             "epoch_seconds": given.epoch_seconds,
         },
-        "metrics": {"port": 0},
+        "metrics": {"port": given.metrics_port},
         "workers": {} if given.addresses else
             {"count": given.processes, "index": given.process},
     })  # fmt: skip
