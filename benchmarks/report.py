@@ -276,6 +276,40 @@ def real() -> str:
     )
 
 
+def windows() -> str:
+    """Errors of frames by what codes them, and ours to them."""
+    found = load("windows")
+    head = [f"{share:.0%}" for share in found["shares"]]
+    return table(
+        ("readings", "window", "groups", "atoms", *head, *(f"ours to it, {s}" for s in head)),
+        (
+            (
+                each["case"],
+                each["window"],
+                each["groups"],
+                each["rival"],
+                *(f"{error:.3f}" for error in each["errors"]),
+                *(f"{ratio:.2f}" for ratio in each["ours_to_it"]),
+            )
+            for each in found["cases"]
+        ),
+    )
+
+
+def overlap() -> str:
+    """AUC by set, window and stride."""
+    figures = ("alone_pooled", "alone_groups", "mean_pooled", "mean_groups")
+    return table(
+        ("set", "window", "a frame every", "reading, pooled", "groups' mean", "mean of 32, pooled",
+         "groups' mean"),
+        (
+            (*(each[name] for name in ("set", "window", "stride")),
+             *(f"{each[name]:.3f}" for name in figures))
+            for each in load("overlap")["cases"]
+        ),
+    )  # fmt: skip
+
+
 RECORDS = (
     "recovery",
     "experiments",
@@ -286,6 +320,8 @@ RECORDS = (
     "limits",
     "steps",
     "real",
+    "windows",
+    "overlap",
     "soak",
 )
 TABLES: dict[str, Callable[[], str]] = (
@@ -300,6 +336,8 @@ TABLES: dict[str, Callable[[], str]] = (
         "limits-offline": limits_offline,
         "steps": steps,
         "real": real,
+        "windows": windows,
+        "overlap": overlap,
     }
     | {f"{name}-source": source(name) for name in RECORDS}
     | {
