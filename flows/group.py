@@ -15,7 +15,7 @@ from bytewax.operators import StatefulBatchLogic
 from flows import events
 from flows.events import Tally
 from flows.health import keeping_failures
-from flows.items import Encoded, Expiry, GroupBlock
+from flows.items import ALONE, Encoded, Expiry, GroupBlock
 from flows.kafka import Output
 from flows.settings import Settings
 from flows.state import pack, unpack
@@ -147,26 +147,31 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
     def _encode(self, item: GroupBlock | Expiry, outputs: list[StepOutput]) -> Encoded:
         encoded = Encoded(self._group, item.partition, [], [])
         stamps = repeat(item.stamp) if isinstance(item, Expiry) else iter(item.stamps)
+        rows = _numbers(item)
         for output in outputs:
             match output:
                 case Codes():
                     events.readings_coded(self._steps.tally, group=self._group, codes=output)
                     own = stamps if output.moments is None else _closing(item, output)
-                    encoded.codes += self._messages(item.partition, output, own)
+                    numbers = None if rows is None else list(islice(rows, len(output)))
+                    encoded.codes += self._messages(item.partition, output, own, numbers)
                 case Published():
                     encoded.published.append(output)
                 case Noticed():
                     events.group_noticed(self._steps.tally, group=self._group, noticed=output)
         return encoded
 
-    def _messages(self, partition: int, codes: Codes, stamps: Iterator[float]) -> Iterator[Output]:
+    def _messages(
+        self, partition: int, codes: Codes, stamps: Iterator[float], rows: list[int | None] | None
+    ) -> Iterator[Output]:
         """Write codes as messages, halving a block that would be too large for one."""
         settings = self._steps.settings
-        values = encode_codes(self._group, partition, codes, settings.codes.layout)
+        values = encode_codes(self._group, partition, codes, settings.codes.layout, rows=rows or ())
         half, each = len(codes) // 2, len(codes) // len(values)
         if len(values) == 1 and half and len(values[0]) > settings.kafka.max_message_bytes:
-            yield from self._messages(partition, codes.part(0, half), stamps)
-            yield from self._messages(partition, codes.part(half, len(codes)), stamps)
+            first, second = (None, None) if rows is None else (rows[:half], rows[half:])
+            yield from self._messages(partition, codes.part(0, half), stamps, first)
+            yield from self._messages(partition, codes.part(half, len(codes)), stamps, second)
             return
         key, offsets = self._group.encode(), codes.offsets.tolist()
         readings = [each] * len(values) if codes.moments is None else _readings(codes, each)
@@ -182,6 +187,12 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
                 first=offsets[place * each],
                 last=offsets[(place + 1) * each - 1],
             )
+
+
+def _numbers(item: GroupBlock | Expiry) -> Iterator[int | None] | None:
+    """Which reading of its message each row is; None where no message has several."""
+    rows = item.rows if isinstance(item, GroupBlock) else []
+    return (None if row == ALONE else row for row in rows) if rows else None
 
 
 def _closing(item: GroupBlock | Expiry, codes: Codes) -> Iterator[float]:

@@ -15,7 +15,7 @@ from flows.pages import Pages
 from flows.samples import Assembled
 from flows.settings import Settings
 from flows.state import REMEDY, StateError
-from flows.wire import Reading, Sample
+from flows.wire import Reading, Readings, Sample
 from oodl.channels import ChannelPlan, Refusal, Row
 
 __all__ = ["FORMAT", "Groups"]
@@ -87,35 +87,71 @@ class Groups:
     def __len__(self) -> int:
         return len(self._places)
 
-    def expire(self, reading: Reading | Sample) -> list[str]:
-        """Name and forget the groups whose time is over as this reading comes, before it counts."""
+    def expire(self, reading: Reading | Readings | Sample) -> list[str]:
+        """Name and forget the groups whose time is over as this reading comes, before it counts.
+
+        Several in one message come at the time of the first one.
+        """
         if self._ages is None:
             return []
-        expired = self._ages.tick(reading.group, reading.time)
+        time = reading.times[0] if isinstance(reading, Readings) else reading.time
+        expired = self._ages.tick(reading.group, time)
         for group in expired:
             self._forget(group)
         return expired
 
-    def admit(self, reading: Reading | Assembled) -> Row | Refusal:
+    def admit(self, reading: Reading) -> Row | Refusal:
         """Lay a reading out by the channels of its group.
 
         A group is known from its first reading that fits; what does not fit takes no one's place.
         """
         group = reading.group
-        if group not in self._places and len(self._places) >= self._most:
-            told = f"expected at most groups.max = {self._most} groups a partition, got {group!r}"
-            return Refusal("groups-full", told)
-        plan = self._plans.get(group) or self._wake(group)
-        if isinstance(reading, Assembled):
-            row = plan.admit_some(reading.values)
-        else:
+        if group in self._resting:
+            plan = self._plans[group]
             row = plan.admit(reading.values)
+            if isinstance(row, Refusal) or row.unknown or not row.settled:
+                row = self._note(group, plan, row)
+        elif self._full(group):
+            return self._no_room(group)
+        else:
+            plan = self._plans.get(group) or self._wake(group)
+            row = self._note(group, plan, plan.admit(reading.values))
+        if self._ages is not None:
+            self._see(group)
+        return row
+
+    def admit_some(self, reading: Assembled) -> Row | Refusal:
+        """Lay a reading of some of its group's channels out."""
+        group = reading.group
+        if self._full(group):
+            return self._no_room(group)
+        plan = self._plans.get(group) or self._wake(group)
+        row = plan.admit_some(reading.values)
         ordinary = isinstance(row, Row) and row.settled and not row.unknown
         if not (ordinary and group in self._resting):
             row = self._note(group, plan, row)
-        if self._ages is not None and group in self._places:
-            self._seen[self._places[group]] = self._ages.see(group)
+        if self._ages is not None:
+            self._see(group)
         return row
+
+    def admit_many(self, readings: Readings) -> list[Row] | Refusal:
+        """Lay the readings of a message out by the channels of their group: all, or none."""
+        group = readings.group
+        if self._full(group):
+            return self._no_room(group)
+        window = self._settings.for_group(group).coding.window
+        if window > 1 and len(readings.times) > 1:  # a frame's code has a place for offsets alone
+            single = f"expected one reading a message where coding.window is {window}, got several"
+            return Refusal("schema", single)
+        plan = self._plans.get(group) or self._wake(group)
+        rows = plan.admit_many(readings.values)
+        last = rows if isinstance(rows, Refusal) else rows[-1]
+        told = last
+        if group not in self._resting or isinstance(last, Refusal) or last.unknown:
+            told = self._note(group, plan, last)
+        if self._ages is not None:
+            self._see(group)
+        return told if isinstance(told, Refusal) else rows
 
     def pack(self) -> bytes:
         """Return everything decided so far; the same object while nothing has changed."""
@@ -129,6 +165,17 @@ class Groups:
         seen = self._seen.tobytes() if self._ages is not None else b""
         self._packed = msgspec.msgpack.encode(_Packed(FORMAT, self._pages.pack(), seen, moment))
         return self._packed
+
+    def _full(self, group: str) -> bool:
+        return group not in self._places and len(self._places) >= self._most
+
+    def _no_room(self, group: str) -> Refusal:
+        told = f"expected at most groups.max = {self._most} groups a partition, got {group!r}"
+        return Refusal("groups-full", told)
+
+    def _see(self, group: str) -> None:
+        if self._ages is not None and group in self._places:
+            self._seen[self._places[group]] = self._ages.see(group)
 
     def _note(self, group: str, plan: ChannelPlan, row: Row | Refusal) -> Row | Refusal:
         """Take what a reading may have changed; refuse channels that no dictionary can be for."""

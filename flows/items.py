@@ -6,7 +6,9 @@ from flows.kafka import Output
 from flows.wire import Rejected
 from oodl.stream import Block, Published
 
-__all__ = ["Arrived", "Encoded", "Expiry", "GroupBlock", "Outgoing"]
+__all__ = ["ALONE", "Arrived", "Encoded", "Expiry", "GroupBlock", "Outgoing"]
+
+ALONE = -1  # in the place of a row's number: its message has no other
 
 
 class GroupBlock(msgspec.Struct):
@@ -19,12 +21,15 @@ class GroupBlock(msgspec.Struct):
     block : Block
     stamps : list of float
         The messages' own times in seconds, one a row, negative where there is none.
+    rows : list of int
+        Which reading of its message each row is, -1 where that has no other; empty where none has.
     """
 
     group: str
     partition: int
     block: Block
     stamps: list[float]
+    rows: list[int] = []
 
 
 class Expiry(msgspec.Struct):

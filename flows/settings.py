@@ -44,9 +44,11 @@ __all__ = [
     "ChannelSettings",
     "CodeSettings",
     "CodingSettings",
+    "FieldSettings",
     "GroupSettings",
     "GroupsSettings",
     "KafkaSettings",
+    "MessageSettings",
     "MetricSettings",
     "RecoverySettings",
     "SensorSettings",
@@ -129,6 +131,8 @@ def _listed(names: object) -> object:
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
 
+FieldPath = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
+Format = Literal["json", "msgpack", "float32", "float64"]
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
@@ -265,6 +269,31 @@ class SensorSettings(_Section):
     )
 
 
+class FieldSettings(_Section):
+    """Where an object in a message has the parts of a reading: names, or paths with dots."""
+
+    group: FieldPath = live("group", description="the group, where the message has no key")
+    time: FieldPath = live("ts", description="when it was: seconds, milliseconds or ISO 8601")
+    values: FieldPath = live(
+        "values", description="the numbers: a list, an object or float32 bytes"
+    )
+    sensor: FieldPath = live(
+        "sensor", description="the sensor, where a message has one number of it"
+    )
+    value: FieldPath = live("value", description="that number")
+
+
+class MessageSettings(_Section):
+    """How messages of readings are written."""
+
+    format: Format = live(
+        "json", description="format of messages whose content-type header names none"
+    )
+    fields: FieldSettings = live(
+        FieldSettings(), description="where objects have the parts of a reading"
+    )
+
+
 class CodeSettings(_Section):
     """How codes are written."""
 
@@ -394,6 +423,7 @@ class Settings(BaseSettings):
     channels: ChannelSettings = ChannelSettings()
     time: TimeSettings = TimeSettings()
     sensors: SensorSettings = SensorSettings()
+    messages: MessageSettings = MessageSettings()
     codes: CodeSettings = CodeSettings()
     recovery: RecoverySettings = RecoverySettings()
     metrics: MetricSettings = MetricSettings()

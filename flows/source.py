@@ -28,35 +28,44 @@ SIGTERM
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from time import time as now
 from typing import cast
 
-import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as Raw
 
 from flows import events
 from flows.assembling import Assembler
+from flows.bucketing import Bucket
 from flows.events import Tally
 from flows.groups import Groups
 from flows.health import keeping_failures
-from flows.items import Arrived, Expiry, GroupBlock
+from flows.items import Arrived, Expiry
 from flows.kafka import OffsetExpired, SharedConsumer, StopFlag
+from flows.reading import reader
 from flows.samples import Assembled
 from flows.settings import Settings
-from flows.wire import Fault, Message, Reading, Reason, Rejected, Sample, decode
-from oodl.block import ragged
+from flows.wire import (
+    Fault,
+    Headers,
+    Message,
+    Reading,
+    Readings,
+    Reason,
+    Rejected,
+    Sample,
+)
 from oodl.channels import Refusal, Row
 from oodl.errors import OodlError
-from oodl.stream import Block
 
 __all__ = ["ExpiredError", "KafkaSource", "PartitionReader", "Resume", "Shared"]
 
 ALWAYS = datetime.fromtimestamp(0, UTC)
+NO_HEADERS: Headers = []
 MOST = 5000  # messages a turn: a partition with a backlog leaves the others their turns
 # The next offset, what is known of the groups, and the samples that wait.
 Resume = tuple[int | None, bytes, bytes]
@@ -179,7 +188,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
     ) -> None:
         self._shared, self._partition, self._groups = shared, partition, groups
         self._waiting = waiting
-        self._most_bytes = shared.settings.kafka.max_message_bytes
+        self._read = reader(shared.settings)
         self._queue = shared.consumer.open(partition, offset)
         self._next = offset
         self._latest = 0.0
@@ -204,7 +213,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
             self._expire(expired)
-        items = self._emit([self._message(raw) for raw in raws]) if raws else []
+        items = self._emit(raws) if raws else []
         behind = self._queue.behind(self._next)
         self._beats.turn(monotonic(), partition=self._partition, taken=len(raws), behind=behind)
         return items
@@ -244,95 +253,106 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             )
             raise ExpiredError(msg)
 
-    def _message(self, raw: Raw) -> Message:
-        kind, stamp = raw.timestamp()
-        message = Message(
-            raw.topic() or "",
-            raw.partition() or 0,
-            raw.offset() or 0,
-            raw.key(),
-            raw.value(),
-            [],
-            -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000,
-        )
-        try:
-            message.headers = cast(list[tuple[str, bytes | None]], raw.headers() or [])
-        except SystemError:  # what the client ends with over a name that is no UTF-8
-            events.oddity(self._shared.tally, "headers_unreadable", _place(message))
-        return message
-
-    def _emit(self, messages: list[Message]) -> list[Arrived]:
-        """Bucket readings by group, in order; a block ends where the channels change."""
-        bucket = _Bucket(self._partition)
-        for message in messages:
-            reading = decode(message, self._most_bytes)
-            if isinstance(reading, Fault):
-                bucket.reject(self._reject(message, reading.reason, reading.detail))
-                continue
-            if isinstance(reading, Sample):
-                self._assemble(bucket, reading, message)
-                continue
-            for group in self._groups.expire(reading):
-                self._forget(bucket, group, message)
-            row = self._admit(message, reading)
-            if isinstance(row, Rejected):
-                bucket.reject(row)
-            else:
-                bucket.add(row, reading, message)
-        self._next, self._latest = messages[-1].offset + 1, messages[-1].timestamp
-        events.readings_received(self._shared.tally, len(messages))
+    def _emit(self, raws: list[Raw]) -> list[Arrived]:
+        """Bucket readings by group, in order."""
+        bucket = Bucket(self._partition)
+        take = self._take
+        for raw in raws:
+            take(raw, bucket)
+        self._next, self._latest = (raws[-1].offset() or 0) + 1, _stamp(raws[-1])
+        events.readings_received(self._shared.tally, len(raws) + bucket.more)
         return bucket.items()
 
-    def _assemble(self, bucket: "_Bucket", sample: Sample, message: Message) -> None:
+    def _take(self, raw: Raw, bucket: Bucket) -> None:
+        """Lay out what a message has; of most messages nothing but their parts is looked at."""
+        headers = NO_HEADERS
+        try:
+            headers = cast(Headers, raw.headers() or NO_HEADERS)
+        except SystemError:  # what the client ends with over a name that is no UTF-8
+            events.oddity(self._shared.tally, "headers_unreadable", _place(raw))
+        found = self._read(raw.key(), raw.value(), headers, _stamp(raw))
+        if isinstance(found, Reading):
+            self._lay(raw, headers, found, bucket)
+        elif isinstance(found, Fault):
+            bucket.reject(self._reject(_message(raw, headers), found.reason, found.detail))
+        elif isinstance(found, Sample):
+            self._assemble(raw, headers, found, bucket)
+        else:
+            self._lay_many(raw, headers, found, bucket)
+
+    def _lay(self, raw: Raw, headers: Headers, reading: Reading, bucket: Bucket) -> None:
+        """Lay a reading out, or reject its message."""
+        for group in self._groups.expire(reading):
+            self._forget(bucket, group, raw)
+        row = self._groups.admit(reading)
+        if isinstance(row, Refusal):
+            reason = cast(Reason, row.reason)
+            bucket.reject(self._reject(_message(raw, headers), reason, row.detail))
+            return
+        if reading.oddities:
+            self._tell_odd(raw, reading)
+        if row.unknown:
+            self._tell_unknown(reading.group, row)
+        bucket.add(reading.group, row, reading.time, raw.offset() or 0, _stamp(raw))
+
+    def _lay_many(self, raw: Raw, headers: Headers, found: Readings, bucket: Bucket) -> None:
+        """Lay the readings of a message out, all or none."""
+        for group in self._groups.expire(found):
+            self._forget(bucket, group, raw)
+        rows = self._groups.admit_many(found)
+        if isinstance(rows, Refusal):
+            reason = cast(Reason, rows.reason)
+            bucket.reject(self._reject(_message(raw, headers), reason, rows.detail))
+            return
+        if found.oddities:
+            self._tell_odd(raw, found)
+        if rows[-1].unknown:
+            self._tell_unknown(found.group, rows[-1])
+        bucket.add_many(found.group, rows, found.times, raw.offset() or 0, _stamp(raw))
+
+    def _assemble(self, raw: Raw, headers: Headers, sample: Sample, bucket: Bucket) -> None:
         """Take a sample, and what it completes; the position of that is this message's."""
+        message = _message(raw, headers)
         for done in self._waiting.add(sample, message):
             if isinstance(done, Assembled):
-                self._complete(bucket, done, message)
+                self._complete(done, message, bucket)
             else:
                 bucket.reject(self._reject(done.message, done.reason, done.detail))
         for group in self._groups.expire(sample):
-            self._forget(bucket, group, message)
+            self._forget(bucket, group, raw)
         if sample.oddities:
-            self._tell_odd(message, sample)
+            self._tell_odd(raw, sample)
 
-    def _complete(self, bucket: "_Bucket", done: Assembled, last: Message) -> None:
-        row = self._groups.admit(done)
+    def _complete(self, done: Assembled, last: Message, bucket: Bucket) -> None:
+        row = self._groups.admit_some(done)
         if isinstance(row, Refusal):
             for each in done.messages:
                 rejected = self._reject(each, cast(Reason, row.reason), row.detail)
                 rejected.at = last.offset
                 bucket.reject(rejected)
             return
-        self._tell_unknown(done.group, row)
+        if row.unknown:
+            self._tell_unknown(done.group, row)
         events.samples_assembled(self._shared.tally, len(done.messages))
-        bucket.add(row, done, last, [each.offset for each in done.messages])
+        offsets = [each.offset for each in done.messages]
+        bucket.add_assembled(done.group, row, done.time, last, offsets)
 
-    def _forget(self, bucket: "_Bucket", group: str, by: Message) -> None:
-        bucket.expire(Expiry(group, self._partition, by.offset, by.timestamp))
+    def _forget(self, bucket: Bucket, group: str, by: Raw) -> None:
+        bucket.expire(Expiry(group, self._partition, by.offset() or 0, _stamp(by)))
         self._waiting.forget(group)
 
-    def _admit(self, message: Message, reading: Reading) -> Row | Rejected:
-        row = self._groups.admit(reading)
-        if isinstance(row, Refusal):
-            return self._reject(message, cast(Reason, row.reason), row.detail)
-        if reading.oddities:
-            self._tell_odd(message, reading)
-        self._tell_unknown(reading.group, row)
-        return row
-
-    def _tell_odd(self, message: Message, reading: Reading | Sample) -> None:
-        for kind in reading.oddities:
-            events.oddity(self._shared.tally, kind, f"{reading.group} {_place(message)}")
+    def _tell_odd(self, raw: Raw, found: Reading | Readings | Sample) -> None:
+        """Count what is no fault, but seldom meant."""
+        for kind in found.oddities:
+            events.oddity(self._shared.tally, kind, f"{found.group} {_place(raw)}")
 
     def _tell_unknown(self, group: str, row: Row) -> None:
-        if row.unknown:
-            detail = f"{group}: {', '.join(row.unknown)}"
-            events.oddity(self._shared.tally, "unknown_channel", detail)
+        detail = f"{group}: {', '.join(row.unknown)}"
+        events.oddity(self._shared.tally, "unknown_channel", detail)
 
     def _reject(self, message: Message, reason: Reason, detail: str) -> Rejected:
-        events.reading_rejected(
-            self._shared.tally, reason=reason, position=_place(message), detail=detail
-        )
+        position = f"{message.topic}/{message.partition}/{message.offset}"
+        events.reading_rejected(self._shared.tally, reason=reason, position=position, detail=detail)
         return Rejected(message, reason, detail)
 
     def _tell_lag(self) -> None:
@@ -344,90 +364,19 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             events.lag_measured(tally, self._partition, behind, seconds)
 
 
-@dataclass(slots=True)
-class _Rows:
-    """Rows of a group that were laid out alike, on their way to a block."""
-
-    group: str
-    channels: tuple[str, ...]
-    settled: bool
-    packed: list[bytes] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    stamps: list[float] = field(default_factory=list)
-    origins: list[list[int]] = field(default_factory=list)
-
-    def fit(self, row: Row, origins: list[int] | None) -> bool:
-        alike = self.settled == row.settled and self.channels == row.channels
-        return alike and bool(self.origins) == (origins is not None)
-
-    def add(self, packed: bytes, time: float, message: Message) -> None:
-        self.packed.append(packed)
-        self.times.append(time)
-        self.offsets.append(message.offset)
-        self.stamps.append(message.timestamp)
-
-    def block(self, partition: int) -> GroupBlock:
-        values = np.frombuffer(bytearray().join(self.packed), dtype="<f8")
-        block = Block(
-            self.channels,
-            self.settled,
-            values.reshape(len(self.offsets), len(self.channels)),
-            np.array(self.times),
-            np.array(self.offsets, dtype=np.int64),
-            ragged(self.origins) if self.origins else None,
-        )
-        return GroupBlock(self.group, partition, block, self.stamps)
+def _stamp(raw: Raw) -> float:
+    """Return a message's own time in seconds, negative where it has none."""
+    kind, stamp = raw.timestamp()
+    return -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000
 
 
-class _Bucket:
-    """What a turn brings, item by item: those of a group in order, and what is rejected last."""
-
-    def __init__(self, partition: int) -> None:
-        self._partition = partition
-        self._growing: dict[str, _Rows] = {}
-        self._items: list[_Rows | Expiry] = []
-        self._rejected: list[Arrived] = []
-
-    def add(
-        self,
-        row: Row,
-        reading: Reading | Assembled,
-        message: Message,
-        origins: list[int] | None = None,
-    ) -> None:
-        """Add a row, caused by a message and made of those at `origins`, if not of it alone."""
-        group = reading.group
-        if origins == [message.offset]:
-            origins = None
-        rows = self._growing.get(group)
-        if rows is None or not rows.fit(row, origins):
-            rows = self._growing[group] = _Rows(group, row.channels, row.settled)
-            self._items.append(rows)
-        rows.add(row.packed, reading.time, message)
-        if origins is not None:
-            rows.origins.append(origins)
-
-    def expire(self, expiry: Expiry) -> None:
-        self._growing.pop(expiry.group, None)
-        self._items.append(expiry)
-
-    def reject(self, rejected: Rejected) -> None:
-        self._rejected.append((_name(rejected.message), rejected))
-
-    def items(self) -> list[Arrived]:
-        blocks: list[Arrived] = [
-            (each.group, each if isinstance(each, Expiry) else each.block(self._partition))
-            for each in self._items
-        ]
-        return blocks + self._rejected
+def _message(raw: Raw, headers: Headers) -> Message:
+    """Return a message with all its parts, where more than its reading is asked for."""
+    return Message(
+        raw.topic() or "", raw.partition() or 0, raw.offset() or 0,
+        raw.key(), raw.value(), list(headers), _stamp(raw),
+    )  # fmt: skip
 
 
-def _name(message: Message) -> str:
-    """Return what routes a rejected message: its key, else its partition."""
-    key = message.key
-    return key.decode(errors="replace") if key else f"partition {message.partition}"
-
-
-def _place(message: Message) -> str:
-    return f"{message.topic}/{message.partition}/{message.offset}"
+def _place(raw: Raw) -> str:
+    return f"{raw.topic()}/{raw.partition()}/{raw.offset()}"

@@ -16,13 +16,17 @@ Values = list[float] | dict[str, float]
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A reading as it was sent, with the partition and offset that the broker confirmed."""
+    """A reading as it was sent, with the partition and offset that the broker confirmed.
+
+    `row` is which reading of its message it is; of the only one 0.
+    """
 
     group: str
     ts: float
     values: Values
     partition: int
     offset: int
+    row: int = 0
 
 
 class Feed(Protocol):

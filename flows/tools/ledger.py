@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from flows.tools.feed import Sent
 from flows.tools.second_decoder import SecondDecoder, content_id
-from flows.wire import CodeMessage, DictionaryMessage, WireError, origins, to_version
+from flows.wire import CodeMessage, DictionaryMessage, WireError, positions, to_version
 from oodl.coding import Version
 
 __all__ = ["Compared", "Ledger"]
 
 Floats = npt.NDArray[np.float64]
-Position = tuple[int, int]
+Position = tuple[int, int, int]  # partition, offset, and which reading of the message
 T = TypeVar("T")
 
 PATIENCE = 10.0
@@ -88,12 +88,12 @@ class Ledger:
         self._open: dict[Position, Sent] = {}
         self._editions: dict[str, dict[str, Edition]] = {}
         self._waiting: deque[tuple[float, CodeMessage]] = deque()
-        self._dead: deque[tuple[float, Position]] = deque()
+        self._dead: deque[tuple[float, tuple[int, int]]] = deque()
 
     def sent(self, reading: Sent) -> None:
         """Enter a reading that the broker confirmed."""
         self.readings += 1
-        self._open[reading.partition, reading.offset] = reading
+        self._open[reading.partition, reading.offset, reading.row] = reading
 
     def dictionary(self, document: DictionaryMessage) -> None:
         """Enter a published dictionary, if its content has the name it goes by."""
@@ -118,8 +118,8 @@ class Ledger:
         self.codes_version_0 += code.version == 0
         self._waiting.append((now, code))
 
-    def dead_letter(self, position: Position, now: float) -> None:
-        """Enter a reading that came back as a dead letter."""
+    def dead_letter(self, position: tuple[int, int], now: float) -> None:
+        """Enter a message that came back as a dead letter, with all its readings."""
         self.dead_letters += 1
         self._dead.append((now, position))
 
@@ -135,7 +135,7 @@ class Ledger:
             else:
                 self._problem(outcome)
         for read, position in _drain(self._dead):
-            if self._open.pop(position, None) is None and now - read < PATIENCE:
+            if not self._bury(position) and now - read < PATIENCE:
                 self._dead.append((read, position))
         return compared
 
@@ -148,9 +148,16 @@ class Ledger:
         """Count the readings sent by `before` for which neither code nor dead letter was read."""
         return sum(reading.ts <= before for reading in self._open.values())
 
+    def _bury(self, position: tuple[int, int]) -> bool:
+        """Let go of the readings of a message; tell whether there were any."""
+        row = 0
+        while self._open.pop((*position, row), None) is not None:
+            row += 1
+        return row > 0
+
     def _compare(self, code: CodeMessage) -> Compared | str:
         """Compare a code with its reading, or say what it waits for."""
-        places = origins(code)
+        places = positions(code)
         readings = [reading for place in places if (reading := self._open.get(place))]
         if len(readings) < len(places):
             return f"codes of {code.group}: stand for a position at which nothing was sent"

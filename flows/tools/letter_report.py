@@ -8,10 +8,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from flows.reading import reader
 from flows.settings import Settings
 from flows.tools.letters import Letter, Note, Selection, shown
 from flows.tools.remedies import REMEDIES, Remedy
-from flows.wire import Fault, decode
+from flows.wire import Fault
 from oodl.errors import ValueFault
 
 __all__ = ["Tallied", "as_json", "explained", "newest", "table", "tally"]
@@ -126,7 +127,7 @@ def _now(letter: Letter, settings: Settings) -> str:
         return "depends on the topic's limit"
     if letter.size is not None:
         return "depends on the whole message, which is fetched when it is sent again"
-    found = decode(letter.message(), settings.kafka.max_message_bytes)
+    found = reader(settings).message(letter.message())
     if isinstance(found, Fault):
         return f"these settings would refuse it again: {found.reason}: {found.detail}"
     return "it can be read; whether it fits its group shows when it is sent again"

@@ -17,6 +17,7 @@ from flows.wire import (
     decode_codes,
     decode_dictionary,
     origins,
+    positions,
     to_version,
 )
 from oodl.coding import Version
@@ -101,7 +102,7 @@ class Rebuilder:
         except WireError as problem:
             self.outcome.malform(place, problem)
             return
-        places = origins(code)[: len(code.times)]  # each message is in one code alone
+        places = positions(code)[: len(code.times)]  # each reading is in one code alone
         new = [self._seen.add(code.topic, *place) for place in places]
         self.outcome.repeats += new.count(False)
         self.outcome.readings += new.count(True)
@@ -139,12 +140,12 @@ class _Seen:
     """Positions that were met, a bit each."""
 
     def __init__(self) -> None:
-        self._pages: dict[tuple[str | None, int, int], bytearray] = {}
+        self._pages: dict[tuple[str | None, int, int, int], bytearray] = {}
 
-    def add(self, topic: str | None, partition: int, offset: int) -> bool:
-        """Remember the position of a message that a code is made of; return whether it is new."""
+    def add(self, topic: str | None, partition: int, offset: int, row: int) -> bool:
+        """Remember the position of a reading that a code is made of; return whether it is new."""
         number, place = divmod(offset, PAGE)
-        page = self._pages.setdefault((topic, partition, number), bytearray(PAGE // 8))
+        page = self._pages.setdefault((topic, partition, row, number), bytearray(PAGE // 8))
         byte, bit = divmod(place, 8)
         known = page[byte] >> bit & 1
         page[byte] |= 1 << bit

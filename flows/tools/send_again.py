@@ -15,10 +15,11 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from flows.kafka import DeliveryError
+from flows.reading import reader
 from flows.settings import Settings
 from flows.tools.letters import SENT_AGAIN, Letter, Note, Place, Record
 from flows.tools.sender import PRODUCER
-from flows.wire import Fault, decode
+from flows.wire import Fault
 
 __all__ = ["BATCH", "Judge", "Resender", "Verdict"]
 
@@ -79,8 +80,7 @@ class Judge:
             return True
         message = letter.message()
         message.value = whole
-        found = decode(message, self.settings.kafka.max_message_bytes)
-        return not isinstance(found, Fault)
+        return not isinstance(reader(self.settings).message(message), Fault)
 
 
 class _Waiting(NamedTuple):

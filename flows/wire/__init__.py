@@ -10,8 +10,8 @@ from flows.wire.codes import (
     codes_from,
     decode_codes,
     encode_codes,
-    identity,
     origins,
+    positions,
 )
 from flows.wire.dead_letters import DeadLetter, dead_letter, refused
 from flows.wire.dictionaries import (
@@ -21,11 +21,21 @@ from flows.wire.dictionaries import (
     encode_dictionary,
     to_version,
 )
-from flows.wire.messages import Fault, Message, Reading, Reason, Rejected, Sample
+from flows.wire.formats import Fields, Format
+from flows.wire.messages import (
+    Fault,
+    Headers,
+    Message,
+    Reading,
+    Readings,
+    Reason,
+    Rejected,
+    Sample,
+)
 from flows.wire.moments import EARLIEST, LATEST
 from flows.wire.names import LONGEST_GROUP
 from flows.wire.ours import WireError
-from flows.wire.readings import decode
+from flows.wire.readings import Reader, decode
 
 __all__ = [
     "EARLIEST",
@@ -36,9 +46,14 @@ __all__ = [
     "DeadLetter",
     "DictionaryMessage",
     "Fault",
+    "Fields",
+    "Format",
+    "Headers",
     "Layout",
     "Message",
+    "Reader",
     "Reading",
+    "Readings",
     "Reason",
     "Rejected",
     "Sample",
@@ -51,8 +66,8 @@ __all__ = [
     "dictionary_key",
     "encode_codes",
     "encode_dictionary",
-    "identity",
     "origins",
+    "positions",
     "refused",
     "to_version",
 ]

@@ -2,9 +2,10 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from flows.wire.ours import WireError, place, read, same
 from oodl.coding import Codes
@@ -16,22 +17,25 @@ __all__ = [
     "codes_from",
     "decode_codes",
     "encode_codes",
-    "identity",
     "origins",
+    "positions",
 ]
 
 Layout = Literal["reading", "block"]
 Origins = Sequence[int | tuple[int, int]]  # offsets, or partitions and offsets
 
-COLUMNS = ("offset", "offsets", "ts", "atoms", "values", "missing", "error", "surprise")
-OPTIONAL = ("offsets", "missing")  # columns of a block that are left out where all are empty
+COLUMNS = ("offset", "offsets", "row", "ts", "atoms", "values", "missing", "error", "surprise")
+
+# Columns of a block that are left out where each of them is this.
+OPTIONAL: dict[str, Any] = {"offsets": (), "row": None, "missing": ()}
 
 
 class CodeMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The code of a reading, or of a frame of them: then `ts` is a list, one time a reading.
 
     `offset` is the position of the message that led to it, `offsets` are those of all messages that
-    it is made of, where that is not the same; several codes may then have one position. Of a frame
+    it is made of, where that is not the same; several codes may then have one position. `row` is
+    which reading of its message it is, None where that has no other. Of a frame
     with fewer times than the version's window the rest is missing, beside what `missing` says of
     those that came. `surprise` is None where the version has no limit yet.
     """
@@ -42,6 +46,7 @@ class CodeMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     partition: int
     offset: int
     offsets: Origins = ()
+    row: int | None = None
     ts: float | Sequence[float]
     atoms: Sequence[int]
     values: Sequence[float]
@@ -65,6 +70,7 @@ class BlockMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     partition: int
     offset: Sequence[int]
     offsets: Sequence[Origins] = ()
+    row: Sequence[int | None] = ()
     ts: Sequence[float | Sequence[float]]
     atoms: Sequence[Sequence[int]]
     values: Sequence[Sequence[float]]
@@ -80,13 +86,21 @@ _BLOCK = msgspec.json.Decoder(BlockMessage)
 
 
 def encode_codes(
-    group: str, partition: int, codes: Codes, layout: Layout, topic: str | None = None
+    group: str,
+    partition: int,
+    codes: Codes,
+    layout: Layout,
+    topic: str | None = None,
+    rows: Sequence[int | None] = (),
 ) -> list[bytes]:
     """Write codes: a message a row, or one for all of them (layout ``block``).
 
-    `topic` is the readings' own, named where several are read.
+    `topic` is the readings' own, named where several are read; `rows` tells which reading of its
+    message each one is, None where that has no other; () where none has.
     """
-    return _LAYOUTS[layout](group, partition, codes, topic) if len(codes) else []
+    if not len(codes):
+        return []
+    return _LAYOUTS[layout](_Origin(group, partition, topic, rows), codes)
 
 
 def codes_from(value: bytes, first: int) -> tuple[bytes, int]:
@@ -124,56 +138,89 @@ def origins(code: CodeMessage) -> list[tuple[int, int]]:
     return [(code.partition, each) if isinstance(each, int) else each for each in code.offsets]
 
 
-def identity(code: CodeMessage) -> tuple[int, int]:
-    """Return the position that tells a repeat: every message is in one code alone."""
-    return origins(code)[0]
+def positions(code: CodeMessage) -> list[tuple[int, int, int]]:
+    """Return partition, offset and row of all readings that a code stands for.
+
+    Each is in one code alone.
+    """
+    return [(*place, code.row or 0) for place in origins(code)]
 
 
-def _each(group: str, partition: int, codes: Codes, topic: str | None) -> list[bytes]:
-    name, number = codes.version.id, codes.version.number
-    messages = [
-        CodeMessage(
-            group=group,
-            id=name,
-            version=number,
-            partition=partition,
-            offset=offset,
-            ts=ts,
-            atoms=atoms,
-            values=values,
-            missing=missing,
-            error=error,
-            surprise=surprise,
-            topic=topic,
-        )
+class _Origin(NamedTuple):
+    """Where codes come from."""
+
+    group: str
+    partition: int
+    topic: str | None
+    rows: Sequence[int | None]
+
+
+class _Head(msgspec.Struct):
+    """What the codes of one version have in common."""
+
+    group: str
+    id: str
+    version: int
+    partition: int
+
+
+class _Rest(msgspec.Struct, omit_defaults=True, gc=False):
+    """What follows it in a code: no dict of keywords is made for a reading, as `CodeMessage` asks.
+
+    All but the offset is set always; without a default it could not stand behind `offsets`.
+    """
+
+    offset: int
+    offsets: Origins = ()
+    row: int | None = None
+    ts: float | Sequence[float] | UnsetType = UNSET
+    atoms: Sequence[int] | UnsetType = UNSET
+    values: Sequence[float] | UnsetType = UNSET
+    missing: Sequence[int] = ()
+    error: float | UnsetType | None = UNSET
+    surprise: float | UnsetType | None = UNSET
+    topic: str | None = None
+
+
+def _each(origin: _Origin, codes: Codes) -> list[bytes]:
+    """Write all rows at once, a line each, and lay the head over the start of each line."""
+    rests = [
+        _Rest(offset, (), None, ts, atoms, values, missing, error, surprise, origin.topic)
         for offset, ts, atoms, values, missing, error, surprise in codes.rows()
     ]
+    if origin.rows:
+        for rest, row in zip(rests, origin.rows, strict=True):
+            rest.row = row
     if codes.origins is not None:
-        for message, offsets in zip(messages, codes.origins.lists(), strict=True):
-            message.offsets = offsets
+        for rest, offsets in zip(rests, codes.origins.lists(), strict=True):
+            rest.offsets = offsets
     if codes.moments is not None:
-        for message, times, missing in zip(messages, *_of_frames(codes), strict=True):
-            message.ts, message.missing = times, missing
-    return list(map(_ENCODER.encode, messages))
+        for rest, times, missing in zip(rests, *_of_frames(codes), strict=True):
+            rest.ts, rest.missing = times, missing
+    version = codes.version
+    head = _ENCODER.encode(_Head(origin.group, version.id, version.number, origin.partition))
+    lines = b"\n" + _ENCODER.encode_lines(rests)
+    return lines.replace(b"\n{", b"\n%b," % head[:-1]).split(b"\n")[1:-1]
 
 
-def _together(group: str, partition: int, codes: Codes, topic: str | None) -> list[bytes]:
+def _together(origin: _Origin, codes: Codes) -> list[bytes]:
     offset, times, atoms, values, absent, error, surprise = zip(*codes.rows(), strict=True)
     ts, missing = (times, absent) if codes.moments is None else _of_frames(codes)
     message = BlockMessage(
-        group=group,
+        group=origin.group,
         id=codes.version.id,
         version=codes.version.number,
-        partition=partition,
+        partition=origin.partition,
         offset=offset,
         offsets=() if codes.origins is None else codes.origins.lists(),
+        row=origin.rows,
         ts=ts,
         atoms=atoms,
         values=values,
         missing=missing if any(missing) else (),
         error=error,
         surprise=surprise,
-        topic=topic,
+        topic=origin.topic,
     )
     return [_ENCODER.encode(message)]
 
@@ -189,15 +236,18 @@ def _of_frames(codes: Codes) -> tuple[Sequence[list[float]], Sequence[Sequence[i
     ]
 
 
-_LAYOUTS: dict[Layout, Callable[[str, int, Codes, str | None], list[bytes]]] = {
+_LAYOUTS: dict[Layout, Callable[[_Origin, Codes], list[bytes]]] = {
     "reading": _each,
     "block": _together,
 }
 
 
 def _unfold(block: BlockMessage) -> list[CodeMessage]:
-    nothing = [()] * len(block.offset)
-    columns = [getattr(block, name) or (nothing if name in OPTIONAL else ()) for name in COLUMNS]
+    count = len(block.offset)
+    columns: list[Sequence[Any]] = [
+        getattr(block, name) or ([OPTIONAL[name]] * count if name in OPTIONAL else ())
+        for name in COLUMNS
+    ]
     for column in columns:
         same(f"codes of {block.group!r}: readings in a list", len(column), len(block.offset))
     return [

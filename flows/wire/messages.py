@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from oodl.packed import Packed
+
 __all__ = [
     "LONGEST_DETAIL",
     "MAX_MESSAGE_BYTES",
@@ -11,6 +13,7 @@ __all__ = [
     "Headers",
     "Message",
     "Reading",
+    "Readings",
     "Reason",
     "Rejected",
     "Sample",
@@ -47,12 +50,21 @@ class Message(msgspec.Struct):
     timestamp: float
 
 
-class Reading(msgspec.Struct):
-    """One timed vector of a group; None is a missing value, `time` is in seconds."""
+class Reading(msgspec.Struct, gc=False):
+    """One timed vector of a group; `time` is in seconds; None, NaN and infinite are missing."""
 
     group: str
     time: float
-    values: list[float | None] | dict[str, float | None]
+    values: list[float | None] | dict[str, float | None] | Packed
+    oddities: tuple[str, ...] = ()
+
+
+class Readings(msgspec.Struct, gc=False):
+    """Several readings of a group that came in one message, each with its time."""
+
+    group: str
+    times: list[float]
+    values: Packed
     oddities: tuple[str, ...] = ()
 
 

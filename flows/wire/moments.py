@@ -1,6 +1,7 @@
 """When a reading was: seconds since 1970, from what its message says or from the message itself."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from flows.wire.messages import Fault
 
@@ -11,8 +12,8 @@ MILLISECONDS_FROM = 1e11  # as seconds this would be the year 5138
 EARLIEST, LATEST = -62135596800.0, 253402300800.0  # the years 1 to 9999, as seconds
 
 
-def moment(ts: float | str | None, fallback: float) -> float | Fault:
-    """Seconds since 1970: of `ts`, or where there is none of the message itself."""
+def moment(ts: Any, fallback: float) -> float | Fault:
+    """Seconds since 1970: of `ts`, a number or text; without it, the message's own."""
     if ts is None:
         if 0 <= fallback < LATEST:
             return fallback

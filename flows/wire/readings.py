@@ -1,41 +1,129 @@
-"""Bytes from Kafka to a reading or the sample of a sensor; any give a value, if only a `Fault`.
+"""Bytes from Kafka to readings or samples of a sensor: any give a value, if only a `Fault`.
 
-What is well formed takes the fast way, one typed decode; whatever that refuses is read a second
-time by the standard library, which knows NaN, Infinity and numbers beyond float64: such values are
-missing, not wrong.
+Formats differ in how they say what a reading is; what its group and its time are is told here.
 """
 
-import json
-import math
+from functools import lru_cache
+from typing import Any
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from flows.wire.messages import MAX_MESSAGE_BYTES, Fault, Message, Reading, Reason, Sample
-from flows.wire.moments import moment
+from flows.wire.formats import FORMATS, Body, Fields, Format, named
+from flows.wire.messages import (
+    MAX_MESSAGE_BYTES,
+    Fault,
+    Headers,
+    Message,
+    Reading,
+    Readings,
+    Sample,
+)
+from flows.wire.moments import MILLISECONDS_FROM, moment
 from flows.wire.names import LONGEST_GROUP, group_name
+from flows.wire.several import no_values, packed, readings_of, several
 
-__all__ = ["decode"]
+__all__ = ["Reader", "decode"]
 
-
-class _Body(msgspec.Struct):
-    """What we look at in a message's JSON; all else in it is ignored."""
-
-    values: list[float | None] | dict[str, float | None] | UnsetType = UNSET
-    group: str | None = None
-    ts: float | str | None = None
-    sensor: str | None = None
-    value: float | UnsetType | None = UNSET
+FIELDS = Fields()
+REMEMBERED = 100_000  # groups whose key is not read again
+CONTENT_TYPE = "content-type"
+ODD = ("key_and_field_differ",)
 
 
-_BODY = msgspec.json.Decoder(_Body)
+class Reader:
+    """Read messages as readings; no bytes raise an exception.
 
-# Fields whose wrong type has a reason of its own; any other is a matter of `schema`.
-_REASON_OF_FIELD: dict[str, Reason] = {"`$.group`": "group", "`$.ts`": "time"}
+    Parameters
+    ----------
+    max_bytes : int
+        Key and value together may have this many bytes.
+    format : Format
+        Of messages whose header says nothing of it.
+    fields : Fields
+        Where an object in a message has the parts of a reading.
+
+    Examples
+    --------
+    >>> read = Reader()
+    >>> read(b"press-7", b'{"ts": 1.5, "values": [1, NaN]}', [], 0.0)
+    Reading(group='press-7', time=1.5, values=[1.0, None], oddities=())
+    >>> read(b"press-7", bytes(8), [("content-type", b"float32")], 2.0).values.rows()
+    [[0.0, 0.0]]
+    """
+
+    def __init__(
+        self,
+        max_bytes: int = MAX_MESSAGE_BYTES,
+        format: Format = "json",  # noqa: A002  (its name in the settings)
+        fields: Fields = FIELDS,
+    ) -> None:
+        self._max_bytes = max_bytes
+        reads = {name: named(name, fields) for name in FORMATS}
+        self._default = reads[format]
+        self._reads = reads | {kind: reads[name] for name in FORMATS for kind in FORMATS[name]}
+        self._groups: dict[bytes | None, str] = {}
+
+    def __call__(
+        self, key: bytes | None, value: bytes | None, headers: Headers, stamp: float
+    ) -> Reading | Readings | Sample | Fault:
+        """Read a message by its parts; `stamp` is its own time in seconds, negative for none."""
+        if not value or len(value) + len(key or b"") > self._max_bytes:
+            return self._unread(key, value)
+        body = self._of(headers)(value, headers) if headers else self._default(value, headers)
+        if isinstance(body, Fault):
+            return body
+        group = self._groups.get(key) or self._group(key, body.group)
+        if isinstance(group, Fault):
+            return group
+        odd = ODD if body.group is not None and body.group != group else ()
+        ts, values = body.ts, body.values
+        if several(body):
+            return readings_of(group, body, stamp, odd)
+        plain = isinstance(ts, float) and 0.0 <= ts < MILLISECONDS_FROM
+        time = ts if plain else moment(ts, stamp)
+        if values is UNSET:
+            return _sample(group, time, body, odd)
+        return _reading(group, time, values, odd)
+
+    def message(self, message: Message) -> Reading | Readings | Sample | Fault:
+        """Read a message as a whole."""
+        return self(message.key, message.value, message.headers, message.timestamp)
+
+    def _unread(self, key: bytes | None, value: bytes | None) -> Fault:
+        """Say why a message is not even looked at."""
+        size = len(value or b"") + len(key or b"")
+        if size > self._max_bytes:
+            return Fault("size", f"expected at most {self._max_bytes} bytes, got {size}")
+        got = "no" if value is None else "an empty"
+        return Fault("schema", f"expected a reading, got {got} value")
+
+    def _of(self, headers: Headers) -> Any:
+        """Return what reads the format that the last header of that name says, if it is known."""
+        said = [value for name, value in headers if name.lower() == CONTENT_TYPE]
+        if not said:
+            return self._default
+        kind = (said[-1] or b"").decode(errors="replace").partition(";")[0]
+        return self._reads.get(kind.strip().lower(), self._default)
+
+    def _group(self, key: bytes | None, field: str | None) -> str | Fault:
+        """Name the group, and remember what its key is in text."""
+        group = group_name(key, field)
+        if key is not None and not isinstance(group, Fault):
+            if len(self._groups) >= REMEMBERED:
+                self._groups.clear()
+            self._groups[key] = group
+        return group
 
 
-def decode(message: Message, max_bytes: int = MAX_MESSAGE_BYTES) -> Reading | Sample | Fault:
-    """Read a message, or say why it cannot be read; no bytes raise an exception.
+@lru_cache(maxsize=8)
+def _reader(max_bytes: int) -> Reader:
+    return Reader(max_bytes)
+
+
+def decode(
+    message: Message, max_bytes: int = MAX_MESSAGE_BYTES
+) -> Reading | Readings | Sample | Fault:
+    """Read a message by its header or as JSON, with the fields as we have them.
 
     Parameters
     ----------
@@ -61,90 +149,27 @@ def decode(message: Message, max_bytes: int = MAX_MESSAGE_BYTES) -> Reading | Sa
     >>> decode(message)
     Sample(group='press-7', time=1.5, sensor='heat', value=21.5, oddities=())
     """
-    size = len(message.value or b"") + len(message.key or b"")
-    if size > max_bytes:
-        return Fault("size", f"expected at most {max_bytes} bytes, got {size}")
-    body = _body(message.value)
-    if isinstance(body, Fault):
-        return body
-    group = group_name(message.key, body.group)
-    if isinstance(group, Fault):
-        return group
-    time = moment(body.ts, message.timestamp)
+    return _reader(max_bytes).message(message)
+
+
+def _sample(group: str, time: Any, body: Body, odd: tuple[str, ...]) -> Sample | Fault:
+    sensor, value = body.sensor, body.value
     if isinstance(time, Fault):
         return time
-    differ = message.key is not None and body.group is not None and body.group != group
-    oddities = ("key_and_field_differ",) if differ else ()
-    if body.values is not UNSET:
-        return Reading(group, time, body.values, oddities)
-    return _sample(group, time, body, oddities)
-
-
-def _sample(group: str, time: float, body: _Body, oddities: tuple[str, ...]) -> Sample | Fault:
-    sensor, value = body.sensor, body.value
-    if sensor is None:
-        return Fault("schema", "Object missing required field `values`")
-    if value is UNSET:
-        return Fault("schema", "Object missing required field `value`")
+    if sensor is None or value is UNSET:
+        absent = "values" if sensor is None else "value"
+        return Fault("schema", f"Object missing required field `{absent}`")
     if not 0 < len(sensor) <= LONGEST_GROUP:
         told = f"expected a sensor of 1 to {LONGEST_GROUP} characters, got {len(sensor)}"
         return Fault("channel", told)
-    return Sample(group, time, sensor, value, oddities)
+    return Sample(group, time, sensor, value, odd)
 
 
-def _body(value: bytes | None) -> _Body | Fault:
-    if not value:
-        return Fault(
-            "schema", f"expected a JSON object, got {'no' if value is None else 'an empty'} value"
-        )
-    try:
-        if not value.isascii():
-            value.decode()  # the typed decode looks only at the strings that it keeps
-        body = _BODY.decode(value)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _reread(value)
-    return body if body.values or body.values is UNSET else _no_values()
-
-
-def _reread(value: bytes) -> _Body | Fault:
-    """Read what the fast way refused, with missing values where float64 has no number."""
-    try:
-        found = json.loads(value.decode("utf-8-sig"), parse_int=_integer)
-        body = msgspec.convert(found, _Body)
-        if isinstance(body.values, dict):
-            "".join(body.values).encode()  # a lone surrogate has no UTF-8
-        (body.sensor or "").encode()
-    except msgspec.ValidationError as problem:
-        field = str(problem).rpartition(" - at ")[2]
-        return Fault(_REASON_OF_FIELD.get(field, "schema"), str(problem))
-    except UnicodeError as problem:
-        return Fault("encoding", str(problem))
-    except (ValueError, RecursionError) as problem:
-        return Fault("json", str(problem))
-    if body.values or body.values is UNSET:
-        return _with_missing(body)
-    return _no_values()
-
-
-def _integer(text: str) -> float:
-    """An integer's value; far beyond float64 the number of digits alone decides, it is inf."""
-    return int(text) if len(text) < 300 else float(text)
-
-
-def _with_missing(body: _Body) -> _Body:
-    values = body.values
-    if values is UNSET:
-        body.value = body.value if body.value is UNSET else _finite(body.value)
-    elif isinstance(values, dict):
-        body.values = {name: _finite(value) for name, value in values.items()}
-    else:
-        body.values = [_finite(value) for value in values]
-    return body
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _no_values() -> Fault:
-    return Fault("schema", "Expected at least one value, got none - at `$.values`")
+def _reading(group: str, time: Any, values: Any, odd: tuple[str, ...]) -> Reading | Fault:
+    if isinstance(values, bytes):
+        values = packed(values, 1)
+    if isinstance(time, Fault):
+        return time
+    if isinstance(values, Fault):
+        return values
+    return Reading(group, time, values, odd) if values else no_values()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from flows.wire import (
     Layout,
     Message,
     Reading,
-    Reason,
+    Readings,
     Sample,
     WireError,
     decode_codes,
@@ -25,8 +25,9 @@ from flows.wire import (
 )
 from oodl.block import Ragged, ragged
 from oodl.coding import Codes, Version
+from tests.checks.formats import is_sound
 
-Decode = Callable[[Message, int], Reading | Sample | Fault]
+Decode = Callable[[Message, int], Reading | Readings | Sample | Fault]
 
 GOLDEN, FRAMES = (
     json.loads((Path(__file__).parents[1] / "golden" / name).read_text())
@@ -98,8 +99,8 @@ def check_any_bytes_give_a_value(decode: Decode) -> None:
     @example(b"[" * 100_000, b"deep", 0.0)
     @example(b'{"values": ' + b'{"a":' * 100_000, b"deep", 0.0)
     def law(value: bytes | None, key: bytes | None, timestamp: float) -> None:
-        _is_sound(decode(message(value, key, timestamp), LIMIT))
-        _is_sound(decode(message(value, key, timestamp), 10**6))
+        is_sound(decode(message(value, key, timestamp), LIMIT))
+        is_sound(decode(message(value, key, timestamp), 10**6))
 
     law()
 
@@ -112,7 +113,7 @@ def check_any_json_gives_a_value(decode: Decode) -> None:
 
     @given(JSON | fields, st.none() | st.binary(max_size=5))
     def law(content: object, key: bytes | None) -> None:
-        _is_sound(decode(message(json.dumps(content).encode(), key), LIMIT))
+        is_sound(decode(message(json.dumps(content).encode(), key), LIMIT))
 
     law()
 
@@ -122,7 +123,7 @@ def check_damaged_readings_give_a_value(decode: Decode) -> None:
 
     @given(st.integers(0, len(whole)), st.integers(0, 6), st.binary(max_size=4))
     def law(start: int, length: int, other: bytes) -> None:
-        _is_sound(decode(message(whole[:start] + other + whole[start + length :]), LIMIT))
+        is_sound(decode(message(whole[:start] + other + whole[start + length :]), LIMIT))
 
     law()
 
@@ -174,25 +175,6 @@ def check_golden_samples_still_decode(decode: Decode) -> None:
         assert isinstance(sample, Sample), known
         got = [sample.group, sample.time, sample.sensor, sample.value]
         assert got == [known["group"], known["time"], known["sensor"], known["number"]]
-
-
-def _is_sound(found: Reading | Sample | Fault) -> None:
-    """What was read has a name, a time and numbers; a fault a known reason and a short detail."""
-    if isinstance(found, Fault):
-        assert found.reason in get_args(Reason)
-        assert 0 < len(found.detail) <= 200
-        found.detail.encode()
-        return
-    assert 0 < len(found.group.encode()) <= 4 * 249
-    assert -62135596800 <= found.time < 253402300800
-    if isinstance(found, Sample):
-        assert 0 < len(found.sensor.encode()) <= 4 * 249
-        assert found.value is None or np.isfinite(found.value)
-        return
-    assert len(found.values) > 0
-    numbers = found.values.values() if isinstance(found.values, dict) else found.values
-    assert all(number is None or np.isfinite(number) for number in numbers)
-    "".join(name for name in found.values if isinstance(name, str)).encode()
 
 
 READINGS: list[Callable[[Decode], None]] = [

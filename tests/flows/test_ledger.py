@@ -263,3 +263,25 @@ def test_the_content_s_name_is_made_from_the_json_message_alone() -> None:
 
     assert base64.b64decode(as_json["dictionary"]) == document.dictionary
     assert content_id(document) == as_json["id"] == document.id
+
+
+def test_readings_of_one_message_are_told_apart_by_their_row(run: ShortRun) -> None:
+    # given the same run, sent as ten messages of twenty readings
+    run.sent = [
+        msgspec.structs.replace(reading, offset=place // 20, row=place % 20)
+        for place, reading in enumerate(run.sent)
+    ]
+    run.codes = [
+        msgspec.structs.replace(code, offset=code.offset // 20, row=code.offset % 20)
+        for code in run.codes
+    ]
+    ledger = Ledger()
+    # when the codes of the last message are missing, which is a dead letter instead
+    lost, run.codes = run.codes[180:], run.codes[:180]
+    run.enter(ledger)
+    assert (len(lost), ledger.decoded, ledger.lost(FOREVER)) == (20, 180, 20)
+    ledger.dead_letter((PARTITION, 9), now=0.0)
+    ledger.settle(now=0.0)
+    # then all are accounted for
+    assert ledger.settled
+    assert ledger.largest_error <= 0.1

@@ -22,6 +22,7 @@ from flows.state import FORMAT, pack
 from flows.wire import DeadLetter, Message, Reason, Rejected, dead_letter
 from oodl.block import Block
 from oodl.stream import GroupCoder, GroupState
+from tests.checks import formats
 from tests.fault.workers import wait_until
 from tests.traffic import Record, machine, read, send, versions
 
@@ -32,6 +33,7 @@ __all__ = [
 
 HERE = Path(__file__).parent
 LETTERS = HERE / "letters-1.json"
+FORMATS = HERE / "formats-1.json"
 RECOVERY = HERE / f"recovery-{FORMAT}"
 STATE = HERE / f"state-{FORMAT}.bin"
 FINGERPRINT = "0123456789abcdef"
@@ -134,8 +136,23 @@ def _record_letters() -> None:
     LETTERS.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")
 
 
+def _record_formats() -> None:
+    rows = np.array([[0.5, np.nan, -3.25], [1.5, 2.0, 1e3]])
+    times = [1764000000.25, 1764000001.5]
+    written = {}
+    for form in formats.FORMS:
+        few, whens = rows[: 1 + form.several], times[: 1 + form.several]
+        written[form.name] = {
+            "value": form.write(whens, few).hex(),
+            "times": whens if form.timed else [5.0],
+            "rows": [formats.numbers(row) for row in few],
+        }
+    FORMATS.write_text(json.dumps(written, indent=1) + "\n")
+
+
 if __name__ == "__main__":
     recorders = {
+        "formats": _record_formats,
         "letters": _record_letters,
         "recovery": _record_recovery,
         "state": _record_state,
