@@ -268,8 +268,8 @@ def _unfold(block: BlockMessage) -> list[CodeMessage]:
 def _matching(code: CodeMessage) -> CodeMessage:
     here = f"code of {code.group!r} at offset {code.offset}"
     same(f"{here}: number of values", len(code.values), len(code.atoms))
-    if not code.times or (code.offsets and len(code.offsets) < len(code.times)):
-        times, offsets = len(code.times), len(code.offsets)
+    times, offsets = len(code.times), len(code.offsets or (code.offset,))
+    if not 0 < times <= offsets:
         got = f"got {times} and {offsets}; the message was damaged or made elsewhere"
         problem = f"{here}: expected a time and an offset a reading, {got}"
         raise WireError(problem)

@@ -277,6 +277,9 @@ def check_damaged_codes_are_refused_by_name(layout: Layout) -> None:
             assert all(0 < len(code.times) <= len(origins(code)) for code in found)
 
     law()
+    if layout == "reading":  # a frame whose offsets have lost their name has one for two readings
+        with pytest.raises(WireError, match="expected a time and an offset a reading, got 2 and 1"):
+            decode_codes(wholes[1].replace(b"offsets", b"offset_"))
     for whole in wholes:
         with pytest.raises(WireError, match="is this the right topic"):
             decode_codes(whole[:-1])
