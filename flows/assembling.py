@@ -5,20 +5,31 @@ ends groups whose time is over. Everything follows from the messages of the part
 order: cut anywhere into snapshots, the readings are the same. No engine, no client.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any
 
 import msgspec
 
 from flows.aging import Ages, Moment
-from flows.samples import Assembled, Buckets, LastValues, Rule
+from flows.samples import (
+    NOTHING,
+    Assembled,
+    Buckets,
+    LastValues,
+    Outcome,
+    Refused,
+    Rule,
+    Whole,
+)
 from flows.settings import Settings
 from flows.state import REMEDY, StateError
-from flows.wire import Message, Rejected, Sample
+from flows.wire import Message
 
 __all__ = ["FORMAT", "Assembler"]
 
 FORMAT = 1  # raised whenever something in the packed value is added, removed or means another thing
+STEPS = 8  # of a span; silence is known to one of them
 KINDS: dict[str, type[Buckets] | type[LastValues]] = {"bucket": Buckets, "last": LastValues}
 
 
@@ -27,10 +38,39 @@ class _Packed(msgspec.Struct, array_like=True):
 
     format: int
     groups: list[tuple[str, tuple[Any, ...], float, tuple[Any, ...]]]
-    moments: list[tuple[float, tuple[Any, ...]]]
+    moments: list[tuple[float, float | None, tuple[Any, ...]]]
 
 
 _DECODER = msgspec.msgpack.Decoder(_Packed)
+
+
+class _Silence:
+    """How long the groups of one span have been silent, heard in eighths of it."""
+
+    __slots__ = ("_step", "ages", "due", "elapsed")
+
+    def __init__(
+        self,
+        span: float,
+        max_ahead: float,
+        due: float | None = None,
+        moment: Moment | None = None,
+        seen: Iterable[tuple[str, float]] = (),
+    ) -> None:
+        self._step, self.due = span / STEPS, due
+        self.ages = Ages(span + self._step, max_ahead, moment, seen)
+        self.elapsed = self.ages.moment.elapsed
+
+    def hear(self, group: str, time: float) -> list[str]:
+        """Take the time of a group's sample; name the groups that have been silent for too long."""
+        silent = self.ages.tick(group, time)
+        self.elapsed, now, claim, _ = self.ages.moment
+        self.due = now + self._step if now is not None and claim is None else None
+        return silent
+
+
+def _itself(message: Message) -> Message:
+    return message
 
 
 class Assembler:
@@ -44,6 +84,8 @@ class Assembler:
         What its messages come from.
     packed : bytes
         What `pack` returned, or b"" at first.
+    whole : callable
+        Makes a message of what `add` is given for one; by default that is one.
 
     Raises
     ------
@@ -57,19 +99,26 @@ class Assembler:
     >>> assembler = Assembler(Settings(sensors={"every": 1.0, "wait": 1.0}), "in", 0)
     >>> def add(group, time):
     ...     message = Message("in", 0, 0, None, b"", [], 0.0)
-    ...     return assembler.add(Sample(group, time, "heat", 20.0), message)
+    ...     return assembler.add(group, time, "heat", 20.0, 0, message)
     >>> _ = add("oven", 0.0), add("press", 0.2), add("press", 0.9)
-    >>> [(reading.group, reading.time) for reading in add("press", 2.5)]
+    >>> [(reading.group, reading.time) for reading in add("press", 2.7)]
     [('oven', 0.0), ('press', 0.0)]
     """
 
-    def __init__(self, settings: Settings, topic: str, partition: int, packed: bytes = b"") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        partition: int,
+        packed: bytes = b"",
+        whole: Whole = _itself,
+    ) -> None:
         self._settings, self._topic, self._partition = settings, topic, partition
-        self._most = settings.groups.max
+        self._most, self._whole = settings.groups.max, whole
         self._packed, self._changed = packed, False
         self._groups: dict[str, Buckets | LastValues] = {}
-        self._seen: dict[str, float] = {}
-        self._ages: dict[float, Ages] = {}
+        self._silences: dict[float, _Silence] = {}
+        self._due = inf  # when the first of these is to hear the time
         self._old: set[str] = set()  # groups that another rule held for
         if packed:
             self._restore(packed)
@@ -82,32 +131,30 @@ class Assembler:
         """Samples that wait."""
         return sum(state.waiting for state in self._groups.values())
 
-    def add(self, sample: Sample, message: Message) -> list[Assembled | Rejected]:
+    def add(
+        self, group: str, time: float, sensor: str, value: float | None, offset: int, message: Any
+    ) -> Outcome:
         """Take a sample: the readings that it closes, of any group, and whether it is refused."""
         self._changed = True
-        group = sample.group
         state = self._groups.get(group) or self._begin(group)
-        done: list[Assembled | Rejected] = []
-        for ages in self._ages.values():
-            if silent := ages.tick(group, sample.time):
-                done += self._close(silent)
+        done = self._tick(group, time) if time >= self._due else NOTHING
         if state is None:
             told = f"expected at most groups.max = {self._most} groups, got {group!r}"
-            return [*done, Rejected(message, "groups-full", told)]
+            return [*done, Refused(message, "groups-full", told)]
         if self._old and group in self._old:
-            done += state.close()
+            done = [*done, *state.close()]
             state = self._renew(group, state)
-        done += state.add(sample, message)
-        if state.waiting:
-            self._seen[group] = self._ages[state.rule.span].see(group)
-        return done
+        outcome = state.add(time, sensor, value, offset, message)
+        silence = self._silences[state.rule.span]
+        if state.seen != silence.elapsed or state.waiting == 1:
+            state.seen = silence.ages.see(group)
+        return [*done, *outcome] if done else outcome
 
     def forget(self, group: str) -> None:
         """Let go of a group whose time is over, unless something of it waits."""
         state = self._groups.get(group)
         if state is not None and not state.waiting:
             del self._groups[group]
-            self._seen.pop(group, None)
             self._old.discard(group)
             self._changed = True
 
@@ -120,28 +167,38 @@ class Assembler:
 
     def earliest(self) -> int | None:
         """Return the first offset that waits, None where nothing does."""
-        return min(
-            (offset for state in self._groups.values() for offset in state.positions()),
-            default=None,
-        )
+        known = (state.earliest() for state in self._groups.values())
+        return min((offset for offset in known if offset is not None), default=None)
 
     def pack(self) -> bytes:
         """Return what waits and was decided; the same object while nothing has changed."""
         if self._changed:
             groups = [
-                (group, tuple(state.rule), self._seen.get(group, 0.0), state.snapshot())
+                (group, tuple(state.rule), state.seen, state.snapshot(self._whole))
                 for group, state in self._groups.items()
             ]
-            moments = [(span, tuple(ages.moment)) for span, ages in self._ages.items()]
+            moments = [
+                (span, each.due, tuple(each.ages.moment)) for span, each in self._silences.items()
+            ]
             self._packed = msgspec.msgpack.encode(_Packed(FORMAT, groups, moments))
             self._changed = False
         return self._packed
 
-    def _close(self, silent: list[str]) -> Iterator[Assembled | Rejected]:
-        for group in sorted(silent):
-            state = self._groups.get(group)
-            if state is not None:
-                yield from state.close()
+    def _tick(self, group: str, time: float) -> list[Assembled | Refused]:
+        """Let the partition's time be heard, and close what has been silent for too long."""
+        done: list[Assembled | Refused] = []
+        for silence in self._silences.values():
+            if silence.due is None or time >= silence.due:
+                for name in sorted(silence.hear(group, time)):
+                    state = self._groups.get(name)
+                    if state is not None:
+                        done += state.close()
+        self._schedule()
+        return done
+
+    def _schedule(self) -> None:
+        dues = [silence.due for silence in self._silences.values()]
+        self._due = min((-inf if due is None else due for due in dues), default=inf)
 
     def _begin(self, group: str) -> Buckets | LastValues | None:
         """Return the state of a group of which nothing is known; None where there are too many."""
@@ -151,8 +208,9 @@ class Assembler:
 
     def _enter(self, group: str, rule: Rule) -> Buckets | LastValues:
         state = self._groups[group] = KINDS[rule.mode](group, rule)
-        if rule.span not in self._ages:
-            self._ages[rule.span] = Ages(rule.span, self._settings.time.max_ahead)
+        if rule.span not in self._silences:
+            self._silences[rule.span] = _Silence(rule.span, self._settings.time.max_ahead)
+            self._schedule()
         return state
 
     def _renew(self, group: str, state: Buckets | LastValues) -> Buckets | LastValues:
@@ -180,21 +238,23 @@ class Assembler:
                 rule = Rule(*old)
                 state = self._enter(group, rule)
                 state.restore(snapshot, self._topic, self._partition)
-                self._seen[group] = seen
+                state.seen = seen
                 if rule != self._rule(group):
                     self._old.add(group)
-            for span, moment in found.moments:
-                self._ages[span] = self._aging(span, Moment(*moment))
+            for span, due, moment in found.moments:
+                self._silences[span] = _Silence(
+                    span, self._settings.time.max_ahead, due, Moment(*moment), self._of_span(span)
+                )
+            self._schedule()
         except (msgspec.DecodeError, ValueError, TypeError, KeyError) as problem:
             raise _unreadable(str(problem)) from problem
 
-    def _aging(self, span: float, moment: Moment) -> Ages:
-        seen = [
-            (group, self._seen[group])
+    def _of_span(self, span: float) -> list[tuple[str, float]]:
+        return [
+            (group, state.seen)
             for group, state in self._groups.items()
             if state.waiting and state.rule.span == span
         ]
-        return Ages(span, self._settings.time.max_ahead, moment, seen)
 
 
 def _unreadable(got: str) -> StateError:

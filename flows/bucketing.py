@@ -66,10 +66,12 @@ class Bucket:
     ----------
     more : int
         Readings beyond one a message.
+    assembled : int
+        Messages that became part of a row.
     """
 
     def __init__(self, partition: int) -> None:
-        self.more = 0
+        self.more = self.assembled = 0
         self._partition = partition
         self._growing: dict[str, _Rows] = {}
         self._items: list[_Rows | Expiry] = []
@@ -118,6 +120,7 @@ class Bucket:
         self, group: str, row: Row, time: float, last: Message, offsets: list[int]
     ) -> None:
         """Take a row that a message has caused, made of those at `offsets`."""
+        self.assembled += len(offsets)
         if offsets == [last.offset]:
             self.add(group, row, time, last.offset, last.timestamp)
             return

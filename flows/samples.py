@@ -5,16 +5,16 @@ one, with what the other sensors gave last (`LastValues`). Both go by the group'
 counts, so that a replay decides the same. Each sample is in exactly one reading, or refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, inf
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from flows.wire import Message, Rejected, Sample
+from flows.wire import Message, Reason
 from oodl.clock import EventClock
 
-__all__ = ["NOTHING", "Assembled", "Buckets", "LastValues", "Rule"]
+__all__ = ["NOTHING", "Assembled", "Buckets", "LastValues", "Refused", "Rule"]
 
 Mode = Literal["bucket", "last"]
 
@@ -56,18 +56,32 @@ class Assembled(msgspec.Struct):
     group: str
     time: float
     values: dict[str, float | None]
-    messages: list[Message]
+    offsets: list[int]
+    messages: list[Any]
 
 
-Outcome = Sequence[Assembled | Rejected]
+class Refused(msgspec.Struct):
+    """A message that is in no reading: why, and what exactly."""
+
+    message: Any
+    reason: Reason
+    detail: str
+
+
+Outcome = Sequence[Assembled | Refused]
+Whole = Callable[[Any], Message]  # what makes a message of what stands for one
 NOTHING: Outcome = ()
 
 
-class _Bucket(msgspec.Struct, array_like=True):
+class _Bucket:
     """What has come of a stretch of time: by sensor the latest time and its value."""
 
-    held: dict[str, tuple[float, float | None]]
-    messages: list[Message]
+    __slots__ = ("held", "messages", "offsets")
+
+    def __init__(self) -> None:
+        self.held: dict[str, tuple[float, float | None]] = {}
+        self.offsets: list[int] = []
+        self.messages: list[Any] = []
 
 
 class Buckets:
@@ -87,10 +101,8 @@ class Buckets:
     --------
     >>> buckets = Buckets("oven", Rule(every=1.0, wait=0.5))
     >>> def add(sensor, time):
-    ...     message = Message("in", 0, 0, None, b"", [], 0.0)
-    ...     return buckets.add(Sample("oven", time, sensor, 20.0), message)
-    >>> [len(add("heat", 0.1)), len(add("flow", 0.3)), len(add("heat", 1.4))]
-    [0, 0, 0]
+    ...     return buckets.add(time, sensor, 20.0, 0, None)
+    >>> _ = add("heat", 0.1), add("flow", 0.3), add("heat", 1.4)
     >>> [reading] = add("flow", 1.5)
     >>> reading.time, reading.values
     (0.0, {'heat': 20.0, 'flow': 20.0})
@@ -98,56 +110,58 @@ class Buckets:
     'late'
     """
 
-    __slots__ = ("_claim", "_first", "_floor", "_group", "_newest", "_now", "_open", "disordered",
-                 "rule", "waiting")  # fmt: skip
+    __slots__ = ("_calm", "_claim", "_edge", "_every", "_first", "_floor", "_group", "_newest",
+                 "_now", "_open", "disordered", "rule", "seen", "waiting")  # fmt: skip
 
     def __init__(self, group: str, rule: Rule) -> None:
         self.rule = rule
+        self.seen = 0.0  # by the partition's time, when a sample came last
         self.waiting = self.disordered = 0
-        self._group = group
+        self._group, self._every = group, rule.every
         self._now: float | None = None
         self._claim: float | None = None
         self._floor = -inf  # buckets below are closed
         self._first = inf  # the first one that is open
-        self._newest = -inf  # the one that the group's time is in
+        self._newest = -inf  # the last one that samples came of
         self._open: dict[float, _Bucket] = {}
+        self._calm = self._edge = -inf  # between these a sample only moves the time
 
-    def add(self, sample: Sample, message: Message) -> Outcome:
+    def add(
+        self, time: float, sensor: str, value: float | None, offset: int, message: Any
+    ) -> Outcome:
         """Take a sample: what it closes, and whether it is refused."""
-        rule, time, now = self.rule, sample.time, self._now
         outcome = NOTHING
-        if now is None or self._claim is not None or time > now + rule.max_ahead:
-            outcome = self._weigh(time)
-        elif time > now:
-            outcome = self._advance(time)
-        number = time // rule.every
-        if number < self._floor:
-            return [*outcome, self._late(sample, message)]
-        if number < self._newest:
-            self.disordered += 1
+        if time > self._calm:
+            if time < self._edge:
+                self._now = self._calm = time
+            else:
+                outcome = self._move(time)
+        number = time // self._every
         bucket = self._open.get(number)
         if bucket is None:
-            bucket = self._open[number] = _Bucket({}, [])
-            self._first = min(self._first, number)
-        held = bucket.held.get(sample.sensor)
+            if number < self._floor:
+                return [*outcome, self._late(time, message)]
+            bucket = self._begin(number)
+        if number < self._newest:
+            self.disordered += 1
+        held = bucket.held.get(sensor)
         if held is None or time >= held[0]:
-            bucket.held[sample.sensor] = time, sample.value
+            bucket.held[sensor] = time, value
+        bucket.offsets.append(offset)
         bucket.messages.append(message)
         self.waiting += 1
-        if self.waiting > rule.max_open:
-            outcome = [*outcome, *self._close_below(self._first + 1)]
-        return outcome
+        return outcome if self.waiting <= self.rule.max_open else self._relieve(outcome)
 
     def close(self) -> Outcome:
         """Close all that is open: the group has been silent for too long."""
         if self._claim is None:
             return self._close_below(inf)
-        outcome = [*self._close_below(self._newest + 1)]
+        outcome = [] if self._now is None else self._close_below(self._now // self._every + 1)
         return outcome + [self._take(number) for number in sorted(self._open)]
 
-    def positions(self) -> list[int]:
-        """Offsets of the samples that wait."""
-        return [each.offset for bucket in self._open.values() for each in bucket.messages]
+    def earliest(self) -> int | None:
+        """Return the first offset that waits, None where nothing does."""
+        return min((bucket.offsets[0] for bucket in self._open.values()), default=None)
 
     def follow(self, other: "Buckets | LastValues") -> None:
         """Go on behind another rule's state, of which nothing waits any more."""
@@ -158,66 +172,84 @@ class Buckets:
             self._floor = (self._now - rule.wait) // rule.every
         if isinstance(other, Buckets) and other._floor > -inf:
             self._floor = max(self._floor, ceil(other._floor * other.rule.every / rule.every))
+        self._settle()
 
-    def snapshot(self) -> tuple[Any, ...]:
+    def snapshot(self, whole: Whole) -> tuple[Any, ...]:
         """Return all of it as plain values."""
         opened = [
-            (number, bucket.held, [_flat(each) for each in bucket.messages])
+            (number, bucket.held, [_flat(whole(each)) for each in bucket.messages])
             for number, bucket in self._open.items()
         ]
-        return self._now, self._claim, _finite(self._floor), opened
+        return self._now, self._claim, _finite(self._floor), _finite(self._newest), opened
 
     def restore(self, snapshot: tuple[Any, ...], topic: str, partition: int) -> None:
         """Go on from what `snapshot` returned, of samples of that partition."""
-        self._now, self._claim, floor, opened = snapshot
+        self._now, self._claim, floor, newest, opened = snapshot
         self._floor = -inf if floor is None else floor
-        self._newest = -inf if self._now is None else self._now // self.rule.every
+        self._newest = -inf if newest is None else newest
         for number, held, messages in opened:
-            values = {name: (at, value) for name, (at, value) in held.items()}
-            whole = [_message(topic, partition, *each) for each in messages]
-            self._open[number] = _Bucket(values, whole)
-            self.waiting += len(whole)
+            bucket = self._open[number] = _Bucket()
+            bucket.held = {name: (at, value) for name, (at, value) in held.items()}
+            bucket.messages = [_message(topic, partition, *each) for each in messages]
+            bucket.offsets = [each.offset for each in bucket.messages]
+            self.waiting += len(messages)
         self._first = min(self._open, default=inf)
+        self._settle()
 
-    def _weigh(self, time: float) -> Outcome:
-        """Take a stamp that is far ahead, or the first one after such a stamp."""
-        claim = self._claim
-        ticks = EventClock(self._now, claim).advance([time], max_ahead=self.rule.max_ahead)
+    def _begin(self, number: float) -> _Bucket:
+        bucket = self._open[number] = _Bucket()
+        self._first = min(self._first, number)
+        if self._claim is None:
+            self._newest = max(self._newest, number)
+        return bucket
+
+    def _relieve(self, outcome: Outcome) -> Outcome:
+        """Close the first bucket: too much waits."""
+        return [*outcome, *self._close_below(self._first + 1)]
+
+    def _settle(self) -> None:
+        """Work out up to when a sample only moves the time, and from when on it does."""
+        self._calm = self._edge = -inf
+        if self._now is not None and self._claim is None:
+            self._calm, ahead = self._now, self._now + self.rule.max_ahead
+            self._edge = min(ahead, (self._floor + 1) * self._every + self.rule.wait)
+
+    def _move(self, time: float) -> Outcome:
+        """Take a stamp that may close something, or that may be far ahead."""
+        claim, rule = self._claim, self.rule
+        ticks = EventClock(self._now, claim).advance([time], max_ahead=rule.max_ahead)
         outcome: Outcome = NOTHING
-        if ticks.ahead and claim is not None and (number := claim // self.rule.every) in self._open:
-            outcome = [self._take(number)]
-        self._claim, now = ticks.clock.claim, ticks.clock.now
-        if now is not None and now != self._now:
-            outcome = [*outcome, *self._advance(now)]
+        if ticks.ahead and claim is not None and claim // self._every in self._open:
+            outcome = [self._take(claim // self._every)]
+        self._claim, self._now = ticks.clock.claim, ticks.clock.now
+        if self._now is not None:
+            floor = (self._now - rule.wait) // self._every
+            if floor > self._floor:
+                self._floor = floor
+                if self._first < floor:
+                    outcome = [*outcome, *self._close_below(floor)]
+        self._settle()
         return outcome
 
-    def _advance(self, now: float) -> Outcome:
-        """Move the group's time, and close what it leaves behind."""
-        every = self.rule.every
-        self._now, self._newest = now, now // every
-        floor = (now - self.rule.wait) // every
-        if floor <= self._floor:
-            return NOTHING
-        self._floor = floor
-        return NOTHING if self._first >= floor else self._close_below(floor)
-
-    def _close_below(self, number: float) -> Outcome:
+    def _close_below(self, number: float) -> list[Assembled | Refused]:
         numbers = sorted(each for each in self._open if each < number)
-        outcome = [self._take(each) for each in numbers]
-        if numbers:
-            self._floor = max(self._floor, numbers[-1] + 1)
+        outcome: list[Assembled | Refused] = [self._take(each) for each in numbers]
+        if numbers and numbers[-1] >= self._floor:
+            self._floor = numbers[-1] + 1
+            self._settle()
         return outcome
 
     def _take(self, number: float) -> Assembled:
         bucket = self._open.pop(number)
         self._first = min(self._open, default=inf)
-        self.waiting -= len(bucket.messages)
+        self.waiting -= len(bucket.offsets)
         values = {name: value for name, (_, value) in bucket.held.items()}
-        return Assembled(self._group, number * self.rule.every, values, bucket.messages)
+        at = number * self._every
+        return Assembled(self._group, at, values, bucket.offsets, bucket.messages)
 
-    def _late(self, sample: Sample, message: Message) -> Rejected:
-        least = self._floor * self.rule.every
-        return Rejected(message, "late", f"expected `ts` from {least} on, got {sample.time}")
+    def _late(self, time: float, message: Any) -> Refused:
+        least = self._floor * self._every
+        return Refused(message, "late", f"expected `ts` from {least} on, got {time}")
 
 
 class LastValues:
@@ -237,8 +269,7 @@ class LastValues:
     --------
     >>> values = LastValues("oven", Rule("last", hold=60.0))
     >>> def add(sensor, time, value):
-    ...     message = Message("in", 0, 0, None, b"", [], 0.0)
-    ...     return values.add(Sample("oven", time, sensor, value), message)[0]
+    ...     return values.add(time, sensor, value, 0, None)[0]
     >>> _ = add("heat", 0.0, 20.0)
     >>> add("flow", 1.0, 3.0).values, add("flow", 61.0, 4.0).values
     ({'heat': 20.0, 'flow': 3.0}, {'flow': 4.0})
@@ -246,40 +277,40 @@ class LastValues:
     'late'
     """
 
-    __slots__ = ("_ahead", "_group", "_last", "_now", "disordered", "rule")
+    __slots__ = ("_ahead", "_group", "_last", "_now", "disordered", "rule", "seen")
     waiting = 0
 
     def __init__(self, group: str, rule: Rule) -> None:
         self.rule = rule
+        self.seen = 0.0
         self.disordered = 0
         self._group = group
         self._now: float | None = None
         self._ahead: tuple[str, float, float | None] | None = None
         self._last: dict[str, tuple[float, float | None]] = {}
 
-    def add(self, sample: Sample, message: Message) -> Outcome:
+    def add(
+        self, time: float, sensor: str, value: float | None, offset: int, message: Any
+    ) -> Outcome:
         """Take a sample: the reading that it makes, or why it makes none."""
-        name, time, value = sample.sensor, sample.time, sample.value
-        if self._weigh(sample):
-            return [Assembled(self._group, time, {name: value}, [message])]
+        if self._weigh(sensor, time, value):
+            return [Assembled(self._group, time, {sensor: value}, [offset], [message])]
         now = time if self._now is None else self._now
         self.disordered += time < now
-        least = max(now - self.rule.hold, self._last.get(name, (-inf, None))[0])
+        least = max(now - self.rule.hold, self._last.get(sensor, (-inf, None))[0])
         if time < least:
-            detail = f"expected `ts` from {least} on, got {time}"
-            return [Rejected(message, "late", detail)]
-        self._keep(name, time, value)
+            return [Refused(message, "late", f"expected `ts` from {least} on, got {time}")]
+        self._keep(sensor, time, value)
         since = time - self.rule.hold
         values = {each: held for each, (at, held) in self._last.items() if at >= since}
-        return [Assembled(self._group, time, values, [message])]
+        return [Assembled(self._group, time, values, [offset], [message])]
 
     def close(self) -> Outcome:
         """Nothing is open."""
         return NOTHING
 
-    def positions(self) -> list[int]:
+    def earliest(self) -> None:
         """Nothing waits."""
-        return []
 
     def follow(self, other: "Buckets | LastValues") -> None:
         """Go on behind another rule's state."""
@@ -287,7 +318,7 @@ class LastValues:
         if isinstance(other, LastValues):
             self._ahead, self._last = other._ahead, other._last
 
-    def snapshot(self) -> tuple[Any, ...]:
+    def snapshot(self, whole: Whole) -> tuple[Any, ...]:  # noqa: ARG002
         """Return all of it as plain values."""
         return self._now, self._ahead, self._last
 
@@ -297,16 +328,16 @@ class LastValues:
         self._ahead = None if ahead is None else tuple(ahead)
         self._last = {name: (at, value) for name, (at, value) in last.items()}
 
-    def _weigh(self, sample: Sample) -> bool:
+    def _weigh(self, sensor: str, time: float, value: float | None) -> bool:
         """Move the group's time; tell whether this stamp is one that must be confirmed."""
         ahead, most = self._ahead, self.rule.max_ahead
         clock = EventClock(self._now, None if ahead is None else ahead[1])
-        ticks = clock.advance([sample.time], max_ahead=most)
+        ticks = clock.advance([time], max_ahead=most)
         if ahead is not None and not ticks.ahead:
             self._keep(*ahead)
         self._now = ticks.clock.now
         claims = ticks.clock.claim is not None
-        self._ahead = (sample.sensor, sample.time, sample.value) if claims else None
+        self._ahead = (sensor, time, value) if claims else None
         return claims
 
     def _keep(self, name: str, time: float, value: float | None) -> None:

@@ -28,6 +28,7 @@ SIGTERM
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -47,7 +48,7 @@ from flows.health import keeping_failures
 from flows.items import Arrived, Expiry
 from flows.kafka import OffsetExpired, SharedConsumer, StopFlag
 from flows.reading import reader
-from flows.samples import Assembled
+from flows.samples import Outcome, Refused
 from flows.settings import Settings
 from flows.wire import (
     Fault,
@@ -159,8 +160,7 @@ class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
         number, settings = int(for_part), self._shared.settings
         offset, packed, *more = resume_state or (self._shared.begin(number), b"")
         groups = Groups(settings, packed, self._shared.channels)
-        waiting = Assembler(settings, settings.topics.readings, number, *more)
-        return PartitionReader(self._shared, number, offset, groups, waiting)
+        return PartitionReader(self._shared, number, offset, groups, *more)
 
 
 class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
@@ -174,8 +174,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         Where to go on; None: at the earliest message.
     groups : Groups
         What is known of its groups.
-    waiting : Assembler
-        Samples that wait for others.
+    samples : bytes
+        What was packed of samples that wait for others.
     """
 
     def __init__(
@@ -184,10 +184,12 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         partition: int,
         offset: int | None,
         groups: Groups,
-        waiting: Assembler,
+        samples: bytes = b"",
     ) -> None:
         self._shared, self._partition, self._groups = shared, partition, groups
-        self._waiting = waiting
+        topic = shared.settings.topics.readings
+        self._waiting = Assembler(shared.settings, topic, partition, samples, _message)
+        self._aging = shared.settings.groups.ttl > 0
         self._read = reader(shared.settings)
         self._queue = shared.consumer.open(partition, offset)
         self._next = offset
@@ -261,6 +263,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             take(raw, bucket)
         self._next, self._latest = (raws[-1].offset() or 0) + 1, _stamp(raws[-1])
         events.readings_received(self._shared.tally, len(raws) + bucket.more)
+        if bucket.assembled:
+            events.samples_assembled(self._shared.tally, bucket.assembled)
         return bucket.items()
 
     def _take(self, raw: Raw, bucket: Bucket) -> None:
@@ -276,7 +280,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         elif isinstance(found, Fault):
             bucket.reject(self._reject(_message(raw, headers), found.reason, found.detail))
         elif isinstance(found, Sample):
-            self._assemble(raw, headers, found, bucket)
+            self._assemble(raw, found, bucket)
         else:
             self._lay_many(raw, headers, found, bucket)
 
@@ -310,32 +314,33 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             self._tell_unknown(found.group, rows[-1])
         bucket.add_many(found.group, rows, found.times, raw.offset() or 0, _stamp(raw))
 
-    def _assemble(self, raw: Raw, headers: Headers, sample: Sample, bucket: Bucket) -> None:
+    def _assemble(self, raw: Raw, sample: Sample, bucket: Bucket) -> None:
         """Take a sample, and what it completes; the position of that is this message's."""
-        message = _message(raw, headers)
-        for done in self._waiting.add(sample, message):
-            if isinstance(done, Assembled):
-                self._complete(done, message, bucket)
-            else:
-                bucket.reject(self._reject(done.message, done.reason, done.detail))
-        for group in self._groups.expire(sample):
-            self._forget(bucket, group, raw)
+        group, time = sample.group, sample.time
+        at = raw.offset() or 0
+        if done := self._waiting.add(group, time, sample.sensor, sample.value, at, raw):
+            self._complete(done, _message(raw), bucket)
+        if self._aging:
+            for each in self._groups.expire(sample):
+                self._forget(bucket, each, raw)
         if sample.oddities:
             self._tell_odd(raw, sample)
 
-    def _complete(self, done: Assembled, last: Message, bucket: Bucket) -> None:
-        row = self._groups.admit_some(done)
-        if isinstance(row, Refusal):
-            for each in done.messages:
-                rejected = self._reject(each, cast(Reason, row.reason), row.detail)
-                rejected.at = last.offset
-                bucket.reject(rejected)
-            return
-        if row.unknown:
-            self._tell_unknown(done.group, row)
-        events.samples_assembled(self._shared.tally, len(done.messages))
-        offsets = [each.offset for each in done.messages]
-        bucket.add_assembled(done.group, row, done.time, last, offsets)
+    def _complete(self, done: Outcome, last: Message, bucket: Bucket) -> None:
+        for each in done:
+            if isinstance(each, Refused):
+                bucket.reject(self._reject(_message(each.message), each.reason, each.detail))
+                continue
+            row = self._groups.admit_some(each)
+            if isinstance(row, Refusal):
+                for raw in each.messages:
+                    told = self._reject(_message(raw), cast(Reason, row.reason), row.detail)
+                    told.at = last.offset
+                    bucket.reject(told)
+                continue
+            if row.unknown:
+                self._tell_unknown(each.group, row)
+            bucket.add_assembled(each.group, row, each.time, last, each.offsets)
 
     def _forget(self, bucket: Bucket, group: str, by: Raw) -> None:
         bucket.expire(Expiry(group, self._partition, by.offset() or 0, _stamp(by)))
@@ -370,11 +375,16 @@ def _stamp(raw: Raw) -> float:
     return -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000
 
 
-def _message(raw: Raw, headers: Headers) -> Message:
+def _message(raw: Raw | Message, headers: Headers | None = None) -> Message:
     """Return a message with all its parts, where more than its reading is asked for."""
+    if isinstance(raw, Message):
+        return raw
+    if headers is None:
+        with suppress(SystemError):  # headers that cannot be read: said when the message came
+            headers = cast(Headers, raw.headers())
     return Message(
         raw.topic() or "", raw.partition() or 0, raw.offset() or 0,
-        raw.key(), raw.value(), list(headers), _stamp(raw),
+        raw.key(), raw.value(), list(headers or NO_HEADERS), _stamp(raw),
     )  # fmt: skip
 
 

@@ -135,6 +135,10 @@ class ChannelPlan:
         (('flow',), ('flow', 'speed'))
         """
         if self.settled:
+            row = tuple(map(values.get, self.settled))
+            if len(values) == len(row) and None not in row:
+                self.growing = 0
+                return Row(self.settled, self._layout.pack(*row), settled=True)
             return self._admit_named(values)
         fresh = tuple(name for name in values if name not in self.candidate)
         channels = self.candidate + fresh

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.assembling import Assembler
-from flows.samples import Assembled
+from flows.samples import Assembled, Refused
 from flows.settings import Settings
 from flows.state import StateError
-from flows.wire import Message, Rejected, Sample
+from flows.wire import Message, Sample
 
 EVERY, WAIT = 1.0, 3.0
 BUCKETS = Settings(sensors={"every": EVERY, "wait": WAIT})
 LAST = Settings(sensors={"mode": "last", "hold": 5.0})
 Came = tuple[Sample, Message]
-Outcome = Assembled | Rejected
+Outcome = Assembled | Refused
 
 
 def came(samples: Iterable[Sample]) -> list[Came]:
@@ -28,6 +28,11 @@ def came(samples: Iterable[Sample]) -> list[Came]:
     ]
 
 
+def take(assembler: Assembler, sample: Sample, message: Message) -> Sequence[Outcome]:
+    given = sample.group, sample.time, sample.sensor, sample.value
+    return assembler.add(*given, message.offset, message)
+
+
 def run(stream: Sequence[Came], chosen: Settings, cuts: Iterable[int] = ()) -> list[Outcome]:
     """What comes of a stream that is cut into snapshots before each of these places."""
     assembler, cuts = Assembler(chosen, "in", 0), set(cuts)
@@ -35,7 +40,7 @@ def run(stream: Sequence[Came], chosen: Settings, cuts: Iterable[int] = ()) -> l
     for place, (sample, message) in enumerate(stream):
         if place in cuts:
             assembler = Assembler(chosen, "in", 0, assembler.pack())
-        outcome += assembler.add(sample, message)
+        outcome += take(assembler, sample, message)
     return outcome
 
 
@@ -54,7 +59,7 @@ def readings(outcome: Iterable[Outcome]) -> list[tuple[str, float, object, list[
 
 
 def offsets(each: Outcome) -> list[int]:
-    if isinstance(each, Rejected):
+    if isinstance(each, Refused):
         return [each.message.offset]
     return sorted(message.offset for message in each.messages)
 
@@ -100,7 +105,7 @@ def test_order_within_the_bound_does_not_matter(
 
     outcome = run([*numbered[: len(begin)], *late, *numbered[len(begin) + len(known) :]], BUCKETS)
 
-    assert not [each for each in outcome if isinstance(each, Rejected)]
+    assert not [each for each in outcome if isinstance(each, Refused)]
     assert readings(outcome) == readings(run(numbered, BUCKETS))
 
 
@@ -113,7 +118,7 @@ def test_every_sample_is_in_one_reading_or_refused_or_waits(
     stream, assembler = came(samples), Assembler(chosen, "in", 0)
     outcome: list[Outcome] = []
     for sample, message in stream:
-        outcome += assembler.add(sample, message)
+        outcome += take(assembler, sample, message)
 
     placed = [offset for each in outcome for offset in offsets(each)]
     assert len(set(placed)) == len(placed)
@@ -138,7 +143,7 @@ def test_cutting_the_stream_into_snapshots_changes_nothing(
 def test_no_more_waits_than_the_count_allows(samples: list[Sample]) -> None:
     assembler = Assembler(Settings(sensors={"wait": 1e9, "max_open": 5}), "in", 0)
     for sample, message in came(samples):
-        assembler.add(sample, message)
+        take(assembler, sample, message)
         assert assembler.waiting <= 5 * len(assembler)
 
 
@@ -147,7 +152,7 @@ def test_a_late_sample_is_refused_and_says_when_it_should_have_come() -> None:
 
     *_, refused = run(stream, BUCKETS)
 
-    assert isinstance(refused, Rejected)
+    assert isinstance(refused, Refused)
     assert (refused.reason, refused.message.offset) == ("late", 3)
     assert refused.detail == "expected `ts` from 2.0 on, got 0.7"
 
@@ -190,7 +195,7 @@ def test_a_time_that_stands_still_is_closed_by_count() -> None:
 
     reading, refused = outcome
     assert offsets(reading) == [0, 1, 2, 3]
-    assert isinstance(refused, Rejected)
+    assert isinstance(refused, Refused)
     assert refused.reason == "late"
 
 
@@ -198,20 +203,20 @@ def test_a_group_too_many_is_refused() -> None:
     chosen = Settings(groups={"max": 1})
     [refused] = run(came([Sample(name, 0.0, "heat", 1.0) for name in ("oven", "saw")]), chosen)
 
-    assert isinstance(refused, Rejected)
+    assert isinstance(refused, Refused)
     assert (refused.reason, refused.message.offset) == ("groups-full", 1)
 
 
 def test_a_group_that_is_forgotten_gives_its_place_away_unless_something_of_it_waits() -> None:
     assembler = Assembler(Settings(groups={"max": 1}, sensors={"mode": "last"}), "in", 0)
     [(one, first), (other, second)] = came([Sample(g, 0.0, "heat", 1.0) for g in ("oven", "saw")])
-    assembler.add(one, first)
+    take(assembler, one, first)
     assembler.forget("oven")
-    [reading] = assembler.add(other, second)
+    [reading] = take(assembler, other, second)
     assert isinstance(reading, Assembled)
 
     waiting = Assembler(BUCKETS, "in", 0)
-    waiting.add(one, first)
+    take(waiting, one, first)
     waiting.forget("oven")
     assert waiting.waiting == 1
 
@@ -220,12 +225,12 @@ def test_a_group_that_is_forgotten_gives_its_place_away_unless_something_of_it_w
 def test_other_settings_close_what_waits_and_lose_nothing(other: dict[str, object]) -> None:
     stream = came([Sample("oven", time, "heat", 1.0) for time in (0.0, 0.5, 2.5, 2.7, 9.0, 99.0)])
     before = Assembler(BUCKETS, "in", 0)
-    outcome = [one for sample, message in stream[:3] for one in before.add(sample, message)]
+    outcome = [one for sample, message in stream[:3] for one in take(before, sample, message)]
     assert not outcome
 
     after = Assembler(Settings(sensors=other), "in", 0, before.pack())
     for sample, message in stream[3:]:
-        outcome += after.add(sample, message)
+        outcome += take(after, sample, message)
 
     assert offsets(outcome[0]) == [0, 1]
     placed = [offset for each in outcome for offset in offsets(each)]
@@ -235,7 +240,7 @@ def test_other_settings_close_what_waits_and_lose_nothing(other: dict[str, objec
 def test_how_many_came_out_of_order_is_told_once() -> None:
     assembler = Assembler(BUCKETS, "in", 0)
     for sample, message in came([Sample("oven", t, "heat", 1.0) for t in (0.0, 0.5, 2.5, 1.5)]):
-        assembler.add(sample, message)
+        take(assembler, sample, message)
 
     assert list(assembler.disordered()) == [("oven", 1)]
     assert not list(assembler.disordered())
@@ -244,7 +249,7 @@ def test_how_many_came_out_of_order_is_told_once() -> None:
 def test_what_has_not_changed_is_not_packed_again() -> None:
     assembler = Assembler(BUCKETS, "in", 0)
     for sample, message in came([Sample("oven", 0.0, "heat", 1.0)]):
-        assembler.add(sample, message)
+        take(assembler, sample, message)
 
     packed = assembler.pack()
     assert assembler.pack() is packed

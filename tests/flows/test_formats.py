@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from flows.assembling import Assembler
 from flows.events import Tally
 from flows.group import Steps
 from flows.groups import Groups
@@ -275,8 +274,7 @@ def arrive(raws: Iterable[Raw], settings: Settings) -> tuple[list[Any], Tally]:
     consumer = SimpleNamespace(open=lambda *_: Queue(list(raws)), health=Health())
     tally = Tally()
     shared = Shared(settings, tally, StopFlag(), cast(SharedConsumer, consumer), 1)
-    waiting = Assembler(settings, "readings", 0)
-    reader = PartitionReader(shared, 0, None, Groups(settings), waiting)
+    reader = PartitionReader(shared, 0, None, Groups(settings))
     return [item for _, item in reader.next_batch()], tally
 
 

@@ -23,6 +23,7 @@ from flows.assembling import Assembler
 from flows.events import Tally
 from flows.exporter import Collector
 from flows.groups import Groups
+from flows.samples import Refused
 from flows.settings import Settings, SettingsError, load
 from flows.tools.rebuild import Rebuilder
 from flows.wire import (
@@ -105,8 +106,9 @@ def test_any_messages_are_rows_or_letters_and_the_snapshot_of_it_comes_back(
         at = message(value, key)
         found = decode(at, LIMIT)
         if isinstance(found, Sample):
-            for done in assembler.add(found, at):
-                assert isinstance(done, Rejected) or groups.admit_some(done) is not None
+            given = found.group, found.time, found.sensor, found.value
+            for done in assembler.add(*given, at.offset, at):
+                assert isinstance(done, Refused) or groups.admit_some(done) is not None
             continue
         if not isinstance(found, Fault):
             groups.expire(found)

@@ -12,7 +12,6 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from flows.assembling import Assembler
 from flows.events import Tally
 from flows.groups import Groups
 from flows.items import Arrived, Expiry, GroupBlock
@@ -85,8 +84,7 @@ def reader(
     )
     shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
     offset, packed, samples = state or (None, b"", b"")
-    waiting = Assembler(settings, "in", 0, samples)
-    return PartitionReader(shared, 0, offset, Groups(settings, packed), waiting)
+    return PartitionReader(shared, 0, offset, Groups(settings, packed), samples)
 
 
 def settings(**groups: object) -> Settings:

@@ -7,7 +7,6 @@ from typing import NamedTuple, cast
 
 import pytest
 
-from flows.assembling import Assembler
 from flows.events import Tally
 from flows.groups import Groups
 from flows.items import Arrived, GroupBlock
@@ -86,8 +85,7 @@ def opened(
     )
     shared = Shared(settings, tally, StopFlag(), cast(SharedConsumer, consumer), 1)
     offset, known, samples = state
-    waiting = Assembler(settings, "readings", 0, samples)
-    part = PartitionReader(shared, 0, offset, Groups(settings, known), waiting)
+    part = PartitionReader(shared, 0, offset, Groups(settings, known), samples)
     return Opened(part, queue, tally)
 
 
