@@ -10,9 +10,12 @@ hard assignments; the posterior mean instead gains less than 5 % and costs an ex
 """
 
 from dataclasses import dataclass
+from math import log, sqrt
 
 import numpy as np
 import numpy.typing as npt
+
+from oodl.loops import column_sums, compiled
 
 __all__ = ["Activity"]
 
@@ -76,9 +79,9 @@ class Activity:
     def update(self, squares: Array, active: Mask, rho: float) -> "Activity":
         """Take rows in with weight rho, (B, N): ``z^2``, and whether it counts."""
         share = rho / len(squares)
-        energy, loud = squares.sum(axis=0), (squares * active).sum(axis=0)
+        energy, often, loud = column_sums(squares, active).astype(squares.dtype)
         return _concluded(
-            (1 - rho) * self.share + share * active.sum(axis=0, dtype=squares.dtype),
+            (1 - rho) * self.share + share * often,
             (1 - rho) * self.active + share * loud,
             (1 - rho) * self.idle + share * (energy - loud),
             (1 - rho) * self.power + share * float(energy.sum()) / len(energy),
@@ -87,24 +90,33 @@ class Activity:
 
 
 def _concluded(share: Array, active: Array, idle: Array, power: float, rows: int) -> Activity:
+    level = np.empty_like(share)
     noise = _noise(share, active, idle, power, rows)
-    return Activity(share, active, idle, power, rows, noise, _level(share, active, noise))
+    _set_level(level, share, active, noise)
+    return Activity(share, active, idle, power, rows, noise, level)
 
 
+@compiled
 def _noise(share: Array, active: Array, idle: Array, power: float, rows: int) -> float:
     """Variance of what lies below the threshold; at first more, so that pairs come apart."""
-    used = active + idle > UNUSED * power
-    measured = float(idle @ used) / max(float((1 - share) @ used), TINY)
-    often = min(max(float(share.sum()) / len(share), SPARSEST), DENSEST)
-    halvings = rows / max(HALVING * len(share), SEEN / often)
-    annealed = ANNEALED * power * float(2.0**-halvings)
-    return max(measured, annealed, TINY * power, TINY**2)
+    n, below, rest, often = len(share), 0.0, 0.0, 0.0
+    for j in range(n):
+        often += share[j] / n
+        if active[j] + idle[j] > UNUSED * power:
+            below += idle[j]
+            rest += 1 - share[j]
+    often = min(max(often, SPARSEST), DENSEST)
+    halvings = rows / max(float(HALVING * n), SEEN / often)
+    annealed = ANNEALED * power * 2.0**-halvings
+    noise: float = max(below / max(rest, TINY), annealed, TINY * power, TINY**2)
+    return noise
 
 
-def _level(share: Array, active: Array, noise: float) -> Array:
-    """Magnitude at which activity and rest are equally likely."""
-    pi = np.minimum(np.maximum(share, SPARSEST), DENSEST)
-    loud = np.maximum(active / np.maximum(share, SPARSEST), CONTRAST * noise)
-    odds = np.log((1 - pi) / pi * np.sqrt(loud / noise))
-    level: Array = np.sqrt(2 * odds / (1 / noise - 1 / loud)).astype(share.dtype)
-    return level
+@compiled
+def _set_level(level: Array, share: Array, active: Array, noise: float) -> None:
+    """Set the magnitudes at which activity and rest are equally likely."""
+    for j in range(len(level)):
+        pi = min(max(share[j], SPARSEST), DENSEST)
+        loud = max(active[j] / max(share[j], SPARSEST), CONTRAST * noise)
+        odds = log((1 - pi) / pi * sqrt(loud / noise))
+        level[j] = sqrt(2 * odds / (1 / noise - 1 / loud))

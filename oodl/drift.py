@@ -3,13 +3,15 @@ r"""Does the dictionary still fit at all? Told by how peaked the coefficients ar
 ``K = E|z|^3 / (E z^2)^(3/2)`` is 1.6 for Gaussian coefficients, larger the sparser they are, and
 does not depend on their scale. When the dictionary no longer fits, coefficients become sums of many
 codes and K of all atoms falls towards 1.6. Louder noise lowers it a little, another gain not at
-all. It costs two sums a row.
+all.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from oodl.loops import column_sums
 
 __all__ = ["Watch"]
 
@@ -71,8 +73,8 @@ class Watch:
 
     def update(self, sizes: Array, squares: Array) -> "Watch":
         """Take rows in, (B, N): ``|z|`` and ``z^2``; judge when a window is full."""
-        cubes = self.cubes + (sizes * squares).sum(axis=0)
-        energy = self.squares + squares.sum(axis=0)
+        fresh = column_sums(squares, sizes)
+        cubes, energy = self.cubes + fresh[2], self.squares + fresh[0]
         rows, n = self.rows + len(sizes), sizes.shape[1]
         if rows < max(WINDOW * n, FEWEST):
             return Watch(cubes, energy, rows, self.normal, self.windows)

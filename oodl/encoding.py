@@ -122,8 +122,9 @@ class Encoder:
             rows, atoms, values, ends, told,
         )  # fmt: skip
         codes = Codes(
-            self.version, offsets, times, ends, atoms[:end], values[:end], NONE_MISSING * B, *told
-        )
+            self.version, offsets, times, ends, atoms[:end], values[:end], NONE_MISSING * B,
+            told[0], told[1], told[2],
+        )  # fmt: skip
         return [codes] if plain else self._looked_at(codes, Y, np.isfinite(rows)), rows
 
     def _looked_at(self, codes: Codes, Y: Floats, present: npt.NDArray[np.bool_]) -> list[Codes]:

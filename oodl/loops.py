@@ -5,8 +5,8 @@ half a microsecond each; as the loops that they are, they take the time of their
 like the formula. What is compiled is kept on disk: beside this file, else in the user's cache,
 else in `NUMBA_CACHE_DIR`; where none of them can be written, each process compiles anew.
 
-All of them stand here, since numba looks for changes in the file of the loop that is called, and
-in no other.
+A loop that calls another stands here beside it, since numba looks for changes in the file of the
+loop that is called, and in no other.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["code_rows", "fill_rows"]
+__all__ = ["code_rows", "column_sums", "compiled", "fill_rows", "moments"]
 
 Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ ERRORS, SURPRISES = 1e5, 1e4  # their digits: what they are good to; more only m
 ANY_ORDER = {"reassoc", "contract"}  # of a sum's terms: then eight are added at a time
 
 
-def _compiled(loop: Loop, fastmath: bool | set[str] = False) -> Loop:  # noqa: FBT001, FBT002
+def compiled(loop: Loop, fastmath: bool | set[str] = False) -> Loop:  # noqa: FBT001, FBT002
     """Return a loop that is compiled when it is called."""
     try:
         return cast(Loop, numba.njit(loop, cache=True, fastmath=fastmath, error_model="numpy"))
@@ -38,7 +38,7 @@ def _compiled(loop: Loop, fastmath: bool | set[str] = False) -> Loop:  # noqa: F
 
 
 def _sum(loop: Loop) -> Loop:
-    return _compiled(loop, ANY_ORDER)
+    return compiled(loop, ANY_ORDER)
 
 
 @_sum
@@ -61,7 +61,7 @@ def _take_off(rest: Floats, value: float, atom: Array, weights: Floats) -> float
     return left
 
 
-@_compiled
+@compiled
 def _rank(z: Floats, keys: Ints) -> None:
     """Make keys in the order of ``|z|``, each with its place in its last bits.
 
@@ -73,7 +73,7 @@ def _rank(z: Floats, keys: Ints) -> None:
         keys[j] = bits[j] & UNSIGNED & ~places | j
 
 
-@_compiled
+@compiled
 def _places(n: int) -> int:
     """Bits that hold any place of n."""
     places = 0
@@ -82,7 +82,7 @@ def _places(n: int) -> int:
     return places
 
 
-@_compiled
+@compiled
 def _next_largest(keys: Ints) -> int:
     """Return the place of the largest coefficient, and take its key out."""
     largest = keys[0]
@@ -93,7 +93,7 @@ def _next_largest(keys: Ints) -> int:
     return place
 
 
-@_compiled
+@compiled
 def _fill(
     u: Floats, present: Floats, atoms: Array, numbers: Ints, z: Floats, guess: Floats, keys: Ints
 ) -> None:
@@ -111,7 +111,7 @@ def _fill(
                 u[i] = guess[i]
 
 
-@_compiled
+@compiled
 def fill_rows(U: Array, absent: npt.NDArray[np.bool_], atoms: Array, numbers: Ints) -> Array:
     """Fill the missing entries of rows; see `oodl.imputing.filled`."""
     n, filled = U.shape[1], np.empty_like(U)
@@ -126,7 +126,7 @@ def fill_rows(U: Array, absent: npt.NDArray[np.bool_], atoms: Array, numbers: In
     return filled
 
 
-@_compiled
+@compiled
 def _standardise(
     y: Floats, standard: Floats, farthest: float, u: Floats, present: Floats
 ) -> tuple[float, bool]:
@@ -149,7 +149,7 @@ def _standardise(
     return counted, near
 
 
-@_compiled
+@compiled
 def code_rows(
     Y: Floats, standard: Floats, atoms: Array, numbers: Ints, rule: Floats,
     rows: Array, places: Ints, values: Floats, ends: Ints, told: Floats,
@@ -211,7 +211,7 @@ def code_rows(
     return end, plain
 
 
-@_compiled
+@compiled
 def _take_atoms(
     z: Floats, keys: Ints, atoms: Array, present: Floats, energy: float, counted: float,
     rule: Floats, left: Floats, unusual: Floats, places: Ints, values: Floats, end: int,
@@ -243,7 +243,50 @@ def _take_atoms(
     return end, error, surprise
 
 
-@_compiled
+@compiled
 def _rounded(number: float, digits: float) -> float:
     rounded: float = np.rint(number * digits) / digits
     return rounded
+
+
+@compiled
+def column_sums(A: Array, B: Array | npt.NDArray[np.bool_]) -> Floats:
+    """Sum up columns, those of `A` first, of `B`, and of their product: shape (3, N)."""
+    n = A.shape[1]
+    of_a, of_b, of_both = np.zeros(n), np.zeros(n), np.zeros(n)
+    for row in range(len(A)):
+        for j in range(n):
+            of_a[j] += A[row, j]
+            of_b[j] += B[row, j]
+            of_both[j] += A[row, j] * B[row, j]
+    sums = np.empty((3, n))
+    for j in range(n):
+        sums[0, j], sums[1, j], sums[2, j] = of_a[j], of_b[j], of_both[j]
+    return sums
+
+
+@compiled
+def moments(U: Array, reach: float, least: float) -> Floats:
+    """Tell of each column how many values it has, their mean and mean square, and smallest step.
+
+    Values beyond a reach count as there; NaN are none. Steps up to `least` are rounding.
+    """
+    n = U.shape[1]
+    counts, means, squares, steps = np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, inf)
+    for row in range(len(U)):
+        for j in range(n):
+            present = U[row, j] == U[row, j]
+            value = min(max(U[row, j], -reach), reach) if present else 0.0
+            counts[j] += present
+            means[j] += value
+            squares[j] += value * value
+    for row in range(1, len(U)):
+        for j in range(n):
+            step = abs(U[row, j] - U[row - 1, j])
+            steps[j] = min(steps[j], step if step > least else inf)
+    told = np.empty((4, n))
+    for j in range(n):
+        counted = max(counts[j], 1.0)
+        told[0, j], told[1, j], told[2, j] = counts[j], means[j] / counted, squares[j] / counted
+        told[3, j] = steps[j]
+    return told

@@ -5,10 +5,12 @@ what was learned at the start is forgotten, and nothing is stored.
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from oodl.loops import moments
 
 __all__ = ["FARTHEST", "LARGEST", "Present", "Scaling", "clipped", "standardise"]
 
@@ -111,7 +113,7 @@ class Scaling:
         rows, shift, spread = _moments(np.clip(Y - centre, -reach, reach), present)
         return self._moved(rows, centre, shift, spread, _smallest_step(Y, rounding))
 
-    def learn(self, U: Array, pulls: Array, present: Present = None) -> "Scaling":
+    def learn(self, U: Array) -> "Scaling":
         """Learn from rows that are in deviations from this mean and scale already.
 
         The same as `update` but for rounding, once every channel is trusted.
@@ -120,18 +122,13 @@ class Scaling:
         ----------
         U : ndarray, shape (B, C)
             NaN where missing.
-        pulls : ndarray, shape (B, C)
-            The same as `clipped` gives it.
-        present : ndarray of bool, shape (B, C), optional
-            None where nothing is missing.
         """
-        scale = self.scale
-        rows, shift, spread = _moments(pulls, present)
-        smallest = scale * _smallest_step(U, ROUNDING)
-        return self._moved(rows, self.mean, scale * shift, scale**2 * spread, smallest)
+        scale, (rows, shift, square, smallest) = self.scale, moments(U, CLIP, ROUNDING)
+        spread = np.maximum(square - shift**2, 0)
+        return self._moved(rows, self.mean, scale * shift, scale**2 * spread, scale * smallest)
 
     def _moved(
-        self, rows: int | Ints, centre: Floats, shift: Array, spread: Array, smallest: Array
+        self, rows: Floats | Ints, centre: Floats, shift: Array, spread: Array, smallest: Array
     ) -> "Scaling":
         """Take in rows by their moments about a centre."""
         total = self.seen + rows
@@ -144,28 +141,16 @@ class Scaling:
         )
 
 
-def _moments(pulls: Array, present: Present) -> tuple[int | Ints, Array, Array]:
+def _moments(pulls: Floats, present: npt.NDArray[np.bool_]) -> tuple[Ints, Array, Array]:
     """Rows of each column, their mean, and their mean square about it."""
-    if present is None:
-        weights = _weights(len(pulls), pulls.dtype)
-        shift = weights.dot(pulls)
-        off = pulls - shift
-        off *= off
-        return len(pulls), shift, weights.dot(off)
     rows = present.sum(axis=0)
-    counted = np.maximum(rows, 1).astype(pulls.dtype)
+    counted = np.maximum(rows, 1)
     shift = np.where(present, pulls, 0).sum(axis=0) / counted
     off = np.where(present, pulls - shift, 0)
     return rows, shift, (off * off).sum(axis=0) / counted
 
 
-@lru_cache
-def _weights(rows: int, dtype: np.dtype[np.floating]) -> Array:
-    """What a product with makes the mean of rows."""
-    return np.full(rows, 1 / rows, dtype)
-
-
-def _smallest_step(Y: Array, rounding: Floats | float) -> Array:
+def _smallest_step(Y: Array, rounding: Floats) -> Array:
     """The smallest step of each column between consecutive rows; infinite where there is none."""
     steps = np.abs(Y[1:] - Y[:-1])
     smallest: Array = steps.min(axis=0, initial=np.inf, where=steps > rounding)

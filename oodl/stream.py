@@ -495,8 +495,7 @@ def _scaled(
     """Rows to learn from, in deviations of what is known by now, and what is known after them."""
     if version.number and scaling.trusted:
         U = _turned(rows, version, scaling)
-        pulls = clipped(U, present)
-        return pulls, scaling.learn(U, pulls, present)
+        return clipped(U, present), scaling.learn(U)
     Y = version.restore(rows) if version.number else rows.astype(np.float64, copy=False)
     after = scaling.update(Y)
     known = scaling if scaling.seen.any() else after
