@@ -18,7 +18,7 @@ from flows.health import keeping_failures
 from flows.items import ALONE, Encoded, Expiry, GroupBlock
 from flows.kafka import Output
 from flows.settings import Settings
-from flows.state import pack, unpack
+from flows.state import Packer, unpack
 from flows.wire import encode_codes
 from oodl.coding import Codes, Version
 from oodl.stream import GroupCoder, GroupState, Noticed, Published
@@ -73,8 +73,8 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
 
     def __init__(self, steps: Steps, resume: bytes | None) -> None:
         self._steps, self._beats = steps, steps.tally.beats
-        self._packed = resume
-        self._group = ""
+        self._pack, self._packed = Packer(), resume
+        self._group, self._fingerprint = "", steps.settings.fingerprint("")
         self._coder = GroupCoder()
         self._state: GroupState | None = None
         self._partitions: list[int] = []
@@ -107,7 +107,7 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
         self._beats.snap()
         if self._packed is None:
             state = self._state or self._coder.start()
-            self._packed = pack(state, self._steps.settings.fingerprint(self._group))
+            self._packed = self._pack(state, self._fingerprint)
             size = len(self._packed)
             events.group_held(self._steps.tally, group=self._group, state_bytes=size)
         return self._packed
@@ -115,12 +115,13 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
     def _begin(self, group: str, offset: int) -> tuple[GroupState, list[StepOutput]]:
         """Go on from the snapshot; one learned under other settings only closes its last frame."""
         self._group, self._coder = group, self._steps.coder(group)
+        self._fingerprint = self._steps.settings.fingerprint(group)
         if self._packed is None:
             events.group_begun(self._steps.tally, group=group)
             version = self._steps.remembered(group)
             return self._coder.start() if version is None else self._coder.go_on(version), []
         state, learned_under = unpack(self._packed)
-        if learned_under == self._steps.settings.fingerprint(group):
+        if learned_under == self._fingerprint:
             return state, []
         events.group_noticed(self._steps.tally, group=group, noticed=Noticed("restart"))
         return self._coder.start(), self._coder.finish(state, offset)[1]

@@ -40,7 +40,7 @@ LASTING = 1024  # frames that a surprise lasts at least before it is how the gro
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 LATE, LATE_SHARE = 192, 64  # rows of a late chunk; a 64th of all before, as the learner's is
 ENOUGH = 3072  # numbers of a chunk, from which on a longer one is hardly cheaper
-PIECES = 64  # arrays of waiting rows at most, so that adding one and packing them stay cheap
+PIECES = 16  # arrays of waiting rows at most: to pack one takes .7 us, to join 16 takes 3
 STEEPEST = 1e30  # what a scale may have changed by, for float32
 
 

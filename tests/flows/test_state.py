@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.state import FORMAT, StateError, pack, unpack
+from flows.state import FORMAT, Packer, StateError, pack, unpack
 from oodl.coding import Codes
 from oodl.stream import Block, GroupCoder, GroupState
 from tests.golden.record import FINGERPRINT, HERE, STATE
@@ -71,6 +71,18 @@ def test_what_was_worked_out_from_a_version_is_not_packed() -> None:
     assert used.version.exact.dtype == np.float64
     # then they pack alike
     assert pack(used, FINGERPRINT) == pack(fresh, FINGERPRINT)
+
+
+def test_states_of_a_group_are_packed_alike_one_after_another_and_each_alone() -> None:
+    """Also those after a full chunk, and of another group: what was packed before is theirs not."""
+    packer = Packer()
+    for rows in (0, 1, 64, 65, 66, 201, 1):
+        state = stepped(rows) if rows else GroupCoder().start()
+        assert packer(state, FINGERPRINT) == pack(state, FINGERPRINT)
+    coder, state = GroupCoder(), stepped(100)
+    for row in range(100, 140):
+        state, _ = coder.step(state, block(row, row + 1))
+        assert packer(state, FINGERPRINT) == pack(state, FINGERPRINT)
 
 
 def test_an_unpacked_state_cannot_be_written_to() -> None:
