@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
 from flows.tools.feed import Sent
 from flows.tools.second_decoder import SecondDecoder, content_id
@@ -186,10 +187,20 @@ class Ledger:
 
 def _frame(readings: list[Sent], version: Version) -> Floats:
     """Lay a frame's readings out one after another, NaN where there are none."""
+    if version.window == 1 and len(readings) > 1:
+        readings = [_assembled(readings)]
     frame = np.full((version.window, len(version.channels)), np.nan)
     for place, reading in enumerate(readings):
         frame[place] = _by_channel(reading, version.channels)
     return frame.ravel()
+
+
+def _assembled(samples: list[Sent]) -> Sent:
+    """Put samples of a sensor each together to one reading; of each the latest one counts."""
+    values: dict[str, float] = {}
+    for sample in sorted(samples, key=lambda each: each.ts):
+        values |= sample.values if isinstance(sample.values, dict) else {}
+    return structs.replace(samples[-1], values=values)
 
 
 def _by_channel(reading: Sent, channels: tuple[str, ...]) -> Floats:

@@ -15,7 +15,7 @@ from flows.kafka import DeliveryError, admit, client_options
 from flows.settings import Settings
 from flows.tools.feed import Feed, Sent, Values
 
-__all__ = ["Sender", "send_all", "send_to_broker"]
+__all__ = ["Sender", "one_sensor_each", "send_all", "send_to_broker", "whole"]
 
 PRODUCER: dict[str, Any] = {
     "acks": "all",
@@ -33,6 +33,27 @@ TERMINAL_SECONDS, LINE_SECONDS = 1.0, 10.0
 """Between two words of progress: on a terminal, where they replace each other, and elsewhere."""
 
 
+def whole(values: Values) -> Iterator[tuple[Values, dict[str, object]]]:
+    """Write a reading as one message: its values, and the fields that have them."""
+    yield values, {"values": values}
+
+
+def one_sensor_each(values: Values) -> Iterator[tuple[Values, dict[str, object]]]:
+    """Write a reading as a message a sensor.
+
+    >>> [body for _, body in one_sensor_each({"flow": 1.5, "speed": 2.0})]
+    [{'sensor': 'flow', 'value': 1.5}, {'sensor': 'speed', 'value': 2.0}]
+    """
+    named = (
+        values if isinstance(values, dict) else {str(at): each for at, each in enumerate(values)}
+    )
+    for name, value in named.items():
+        yield {name: value}, {"sensor": name, "value": value}
+
+
+Writing = Callable[[Values], Iterator[tuple[Values, dict[str, object]]]]
+
+
 class Sender:
     """Sends readings to a topic, keyed by group so that a group stays on one partition.
 
@@ -47,6 +68,8 @@ class Sender:
         Where the readings go.
     confirmed : callable, optional
         Called with every `Sent`, from the producer's own thread.
+    writing : callable
+        What messages a reading is: `whole`, or `one_sensor_each`.
     """
 
     def __init__(
@@ -54,8 +77,10 @@ class Sender:
         options: dict[str, Any],
         topic: str,
         confirmed: Callable[[Sent], None] | None = None,
+        writing: Writing = whole,
     ) -> None:
         self.sent = 0
+        self._writing = writing
         self._topic, self._confirmed = topic, confirmed
         self._failure: Exception | None = None
         logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it is raised, said once is enough
@@ -67,7 +92,11 @@ class Sender:
     def send(self, group: str, ts: float, values: Values) -> None:
         """Hand a reading to the producer; it is sent when the broker confirmed it."""
         self._raise_failure()
-        value = msgspec.json.encode({"group": group, "ts": ts, "values": values})
+        for parts, body in self._writing(values):
+            self._send(group, ts, parts, {"group": group, "ts": ts, **body})
+
+    def _send(self, group: str, ts: float, values: Values, body: dict[str, object]) -> None:
+        value = msgspec.json.encode(body)
         try:
             future = self._producer.send(self._topic, key=group.encode(), value=value)
         except KafkaError as problem:
@@ -110,7 +139,9 @@ def send_all(source: Feed, sender: Sender, ticking: Iterable[int]) -> None:
             sender.send(group, now, values)
 
 
-def send_to_broker(source: Feed, ticking: Iterable[int], settings: Settings) -> None:
+def send_to_broker(
+    source: Feed, ticking: Iterable[int], settings: Settings, writing: Writing = whole
+) -> None:
     """Send readings to the broker of the settings, until the ticks or Ctrl-C end it.
 
     Raises
@@ -122,7 +153,7 @@ def send_to_broker(source: Feed, ticking: Iterable[int], settings: Settings) -> 
     every = TERMINAL_SECONDS if console.is_terminal else LINE_SECONDS
     topic = settings.topics.readings
     admit(settings.kafka, access.to_send(settings))
-    sender = Sender(client_options(settings), topic)
+    sender = Sender(client_options(settings), topic, writing=writing)
     try:
         with console.status(f"sending to {topic}") as status:
             tell = status.update if console.is_terminal else console.print

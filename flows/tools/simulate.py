@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from flows.settings import load
 from flows.tools.feed import ticks
 from flows.tools.fleet import Fleet
-from flows.tools.sender import send_to_broker
+from flows.tools.sender import one_sensor_each, send_to_broker, whole
 
 __all__ = ["simulate"]
 
@@ -24,6 +24,7 @@ def simulate(
     rate: Positive = 50.0,
     seconds: Positive | None = None,
     seed: int = 0,
+    one_sensor: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Send readings of a simulated fleet to Kafka, until Ctrl-C.
 
@@ -43,6 +44,9 @@ def simulate(
         Ends by itself after so long.
     seed
         The same seed gives the same readings.
+    one_sensor
+        Sends a message for each sensor of a reading.
     """
     fleet = Fleet(machines=machines, seed=seed)
-    send_to_broker(fleet, ticks(rate, threading.Event(), seconds), load(settings))
+    writing = one_sensor_each if one_sensor else whole
+    send_to_broker(fleet, ticks(rate, threading.Event(), seconds), load(settings), writing)

@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from flows.tools.feed import Sent
 from flows.tools.fleet import Fleet
 from flows.tools.ledger import PATIENCE, VERSIONS_KEPT, Ledger
 from flows.tools.second_decoder import content_id
@@ -285,3 +286,25 @@ def test_readings_of_one_message_are_told_apart_by_their_row(run: ShortRun) -> N
     # then all are accounted for
     assert ledger.settled
     assert ledger.largest_error <= 0.1
+
+
+def test_a_reading_of_samples_is_compared_with_all_of_them() -> None:
+    run, ledger = short_run.run(Fleet(seed=1).sources["press-1"]), Ledger()
+    for document in run.dictionaries:
+        ledger.dictionary(document)
+    for reading in run.sent:
+        assert isinstance(reading.values, dict)
+        for place, (name, value) in enumerate(reading.values.items()):
+            at = 16 * reading.offset + place
+            ledger.sent(Sent(reading.group, reading.ts, {name: value}, reading.partition, at))
+    for code in run.codes:
+        samples = [16 * code.offset + place for place in range(16)]
+        ledger.code(msgspec.structs.replace(code, offset=samples[-1], offsets=samples), now=0.0)
+
+    compared = ledger.settle(now=0.0)
+
+    assert len(compared) == len(run.codes)
+    assert ledger.decoded == ledger.readings == 16 * len(run.codes)
+    assert ledger.lost(FOREVER) == 0
+    assert ledger.largest_error <= 0.1
+    assert ledger.problems == {}

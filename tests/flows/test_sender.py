@@ -154,6 +154,18 @@ def test_simulate_sends_the_fleet_s_readings_and_says_how_many(
     assert "30 readings sent to sensors.readings" in capsys.readouterr().err
 
 
+def test_simulate_sends_a_message_a_sensor_where_it_is_asked_to(
+    broker: EmbeddedBroker, settings_file: Path
+) -> None:
+    simulate(settings=settings_file, machines=1, rate=20, seconds=0.1, one_sensor=True)
+
+    sent = records(broker, 2 * (16 + 32 + 32))
+    bodies = [body for _, _, key, body in sent if key == b"press-1"]
+    assert len({body["sensor"] for body in bodies}) == 16
+    assert len(bodies) == 32
+    assert all(isinstance(body["value"], float | int) for body in bodies)
+
+
 def test_sense_sends_the_host_s_readings(broker: EmbeddedBroker, settings_file: Path) -> None:
     sense(settings=settings_file, seconds=0.3)
 
