@@ -6,7 +6,7 @@ is forgotten, state and all; when it comes again it begins as any new one.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, repeat
 
 import numpy as np
@@ -20,6 +20,7 @@ from flows.kafka import Output
 from flows.settings import Settings
 from flows.state import Packer, unpack
 from flows.wire import encode_codes
+from oodl.block import Block
 from oodl.coding import Codes, Version
 from oodl.stream import GroupCoder, GroupState, Noticed, Published
 from oodl.stream import Output as StepOutput
@@ -93,7 +94,7 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
                 state, begun = self._begin(item.group, int(item.block.offsets[0]))
             if item.partition not in self._partitions:
                 self._meet(item.partition)
-            self._state, outputs = self._coder.step(state, item.block)
+            self._state, outputs = self._coder.step(state, self._placed(item))
             self._packed = None
             encoded.append(self._encode(item, begun + outputs))
         if self._state is None:
@@ -126,6 +127,12 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
         events.group_noticed(self._steps.tally, group=group, noticed=Noticed("restart"))
         return self._coder.start(), self._coder.finish(state, offset)[1]
 
+    def _placed(self, item: GroupBlock) -> Block:
+        """Return the block; frames have to know which readings of their messages they are of."""
+        if self._coder.window == 1 or not item.rows:
+            return item.block
+        return replace(item.block, places=np.array(item.rows, np.int64))
+
     def _meet(self, partition: int) -> None:
         """Come from a partition for the first time; there should be no second one."""
         self._partitions.append(partition)
@@ -153,8 +160,11 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
             match output:
                 case Codes():
                     events.readings_coded(self._steps.tally, group=self._group, codes=output)
-                    own = stamps if output.moments is None else _closing(item, output)
-                    numbers = None if rows is None else list(islice(rows, len(output)))
+                    if output.moments is not None:
+                        own, numbers = _closing(item, output), _firsts(output)
+                    else:
+                        own = stamps
+                        numbers = None if rows is None else list(islice(rows, len(output)))
                     encoded.codes += self._messages(item.partition, output, own, numbers)
                 case Published():
                     encoded.published.append(output)
@@ -194,6 +204,13 @@ def _numbers(item: GroupBlock | Expiry) -> Iterator[int | None] | None:
     """Which reading of its message each row is; None where no message has several."""
     rows = item.rows if isinstance(item, GroupBlock) else []
     return (None if row == ALONE else row for row in rows) if rows else None
+
+
+def _firsts(codes: Codes) -> list[int | None] | None:
+    """Which reading of its message the first one of each frame is."""
+    if codes.places is None:
+        return None
+    return [None if place == ALONE else place for place in codes.places.tolist()]
 
 
 def _closing(item: GroupBlock | Expiry, codes: Codes) -> Iterator[float]:

@@ -4,11 +4,10 @@ import msgspec
 
 from flows.kafka import Output
 from flows.wire import Rejected
+from oodl.block import ALONE
 from oodl.stream import Block, Published
 
 __all__ = ["ALONE", "Arrived", "Encoded", "Expiry", "GroupBlock", "Outgoing"]
-
-ALONE = -1  # in the place of a row's number: its message has no other
 
 
 class GroupBlock(msgspec.Struct):

@@ -12,6 +12,8 @@ __all__ = ["Block", "Ragged", "joined", "ragged"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+ALONE = -1  # in the place of a reading in its message: it has no other
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ragged:
@@ -74,6 +76,9 @@ class Block:
         Positions of the messages that each row is made of; None where that is its own alone.
     moments : Ragged, optional
         Times of the readings of each frame; None where rows are readings.
+    places : ndarray of int64, shape (B,), optional
+        Which reading of its message each row is, or the first one of a frame, -1 where that has no
+        other; None where none has.
     """
 
     channels: tuple[str, ...]
@@ -83,6 +88,7 @@ class Block:
     offsets: Ints
     origins: Ragged | None = None
     moments: Ragged | None = None
+    places: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -94,6 +100,7 @@ class Block:
             self.channels, self.settled, self.values[rows], self.times[rows], self.offsets[rows],
             self.origins and self.origins.part(start, stop),
             self.moments and self.moments.part(start, stop),
+            None if self.places is None else self.places[rows],
         )  # fmt: skip
 
 
@@ -125,6 +132,7 @@ def joined(first: Block, second: Block) -> Block:
         np.concatenate((first.times, second.times)),
         np.concatenate((first.offsets, second.offsets)),
         _origins(first, second),
+        places=_places(first, second),
     )
 
 
@@ -138,4 +146,15 @@ def _origins(first: Block, second: Block) -> Ragged | None:
     return Ragged(
         np.concatenate((one.ends, other.ends + len(one.flat))),
         np.concatenate((one.flat, other.flat)),
+    )
+
+
+def _places(first: Block, second: Block) -> Ints | None:
+    if first.places is None and second.places is None:
+        return None
+    return np.concatenate(
+        [
+            np.full(len(each), ALONE) if each.places is None else each.places
+            for each in (first, second)
+        ]
     )

@@ -289,6 +289,8 @@ class Codes:
         Positions of the messages that each row is made of; None where that is its own alone.
     moments : Ragged, optional
         Times of the readings of each row; None where rows are readings.
+    places : ndarray of int64, shape (B,), optional
+        Of frames, which reading of its message the first one is, -1 where that has no other.
     """
 
     version: Version
@@ -303,6 +305,7 @@ class Codes:
     energies: Floats
     origins: Ragged | None = None
     moments: Ragged | None = None
+    places: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -336,4 +339,5 @@ class Codes:
             self.errors[rows], self.surprises[rows], self.energies[rows],
             self.origins and self.origins.part(start, stop),
             self.moments and self.moments.part(start, stop),
+            None if self.places is None else self.places[rows],
         )  # fmt: skip

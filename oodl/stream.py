@@ -457,6 +457,7 @@ def _traced(coded: list[Codes], block: Block) -> list[Codes]:
         last = first + len(codes)
         codes.origins = block.origins and block.origins.part(first, last)
         codes.moments = block.moments and block.moments.part(first, last)
+        codes.places = None if block.places is None else block.places[first:last]
         first = last
     return coded
 

@@ -141,6 +141,7 @@ def _laid(readings: Block, ends: list[int], offsets: Ints, window: int) -> Block
     return Block(
         readings.channels, readings.settled, values.reshape(len(ends), window * channels),
         times[edges[1:] - 1], offsets, origins, Ragged(edges[1:], times),
+        None if readings.places is None else readings.places[edges[:-1]],
     )  # fmt: skip
 
 
@@ -149,5 +150,5 @@ def _own(block: Block) -> Block:
     origins = block.origins and Ragged(block.origins.ends.copy(), block.origins.flat.copy())
     return Block(
         block.channels, block.settled, block.values.copy(), block.times.copy(),
-        block.offsets.copy(), origins,
+        block.offsets.copy(), origins, places=None if block.places is None else block.places.copy(),
     )  # fmt: skip

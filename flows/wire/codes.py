@@ -35,9 +35,10 @@ class CodeMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `offset` is the position of the message that led to it, `offsets` are those of all messages that
     it is made of, where that is not the same; several codes may then have one position. `row` is
-    which reading of its message it is, None where that has no other. Of a frame
-    with fewer times than the version's window the rest is missing, beside what `missing` says of
-    those that came. `surprise` is None where the version has no limit yet.
+    which reading of its message it is, or the first one of a frame, None where that has no other;
+    in a frame those of a message follow one another. Of a frame with fewer times than the version's
+    window the rest is missing, beside what `missing` says of those that came. `surprise` is None
+    where the version has no limit yet.
     """
 
     group: str
@@ -143,7 +144,13 @@ def positions(code: CodeMessage) -> list[tuple[int, int, int]]:
 
     Each is in one code alone.
     """
-    return [(*place, code.row or 0) for place in origins(code)]
+    row, before, found = code.row or 0, None, []
+    for origin in origins(code):
+        if before is not None:  # those of a message follow one another
+            row = row + 1 if origin == before else 0
+        found.append((*origin, row))
+        before = origin
+    return found
 
 
 class _Origin(NamedTuple):

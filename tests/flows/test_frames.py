@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from flows.events import Tally
 from flows.group import GroupLogic, Steps
 from flows.groups import Groups
-from flows.items import Expiry
+from flows.items import ALONE, Expiry, GroupBlock
 from flows.settings import Settings
 from flows.state import unpack
 from flows.tables import TableError
@@ -19,7 +20,7 @@ from flows.tools.decode import decode
 from flows.tools.fleet import Fleet
 from flows.tools.ledger import Ledger
 from flows.tools.try_file import try_file
-from flows.wire import CodeMessage, Reading, decode_codes, origins
+from flows.wire import CodeMessage, Reading, decode_codes, origins, positions
 from oodl.channels import Refusal, Row
 from oodl.errors import ValueFault
 from tests.checks.sink import block
@@ -81,6 +82,27 @@ def test_a_restored_group_goes_on_in_the_middle_of_a_frame() -> None:
     assert codes([*first, *rest]) == codes(expected)
     assert codes(rest)[0].offsets == [148, 149, 150, 151]
     assert codes(rest)[0].offset == 151
+
+
+@pytest.mark.parametrize("layout", ["reading", "block"])
+@pytest.mark.parametrize("size", [1, 13, 106])
+def test_readings_that_share_a_message_are_told_apart(layout: str, size: int) -> None:
+    # given messages of ten readings each, and some of one, that arrive in pieces or at once
+    offsets = np.repeat(np.arange(40), np.where(np.arange(40) % 4 == 3, 1, 10))[:106]
+    places = np.concatenate([[ALONE] if n == 1 else np.arange(n) for n in np.bincount(offsets)])
+    whole = block("press-0", range(106))
+    group, found = logic(settings(codes={"layout": layout})), list[CodeMessage]()
+    for first in range(0, 106, size):
+        rows = slice(first, first + size)
+        part = replace(whole.block.part(first, first + size), offsets=offsets[rows])
+        stamps, numbers = whole.stamps[rows], places[rows].tolist()
+        encoded, _ = group.on_batch([GroupBlock("press-0", 0, part, stamps, numbers)])
+        found += codes(encoded)
+        group = logic(settings(codes={"layout": layout}), resume=group.snapshot())
+    # then each has its own place, and none another one's
+    told = [place for code in found for place in positions(code)]
+    numbered = zip(offsets.tolist(), np.maximum(places, 0).tolist(), strict=True)
+    assert told == [(0, *place) for place in numbered][:104]
 
 
 def test_readings_are_counted_and_not_frames() -> None:

@@ -51,8 +51,9 @@ def made(parts: list[Block], window: int) -> tuple[list[list[Any]], list[int]]:
         if len(rows):
             assert rows.origins is not None
             assert rows.moments is not None
+            firsts = [None] * len(rows) if rows.places is None else rows.places.tolist()
             columns = (rows.values.tolist(), rows.times.tolist(), rows.offsets.tolist(),
-                       rows.origins.lists(), rows.moments.lists())  # fmt: skip
+                       rows.origins.lists(), rows.moments.lists(), firsts)  # fmt: skip
             found += [list(row) for row in zip(*columns, strict=True)]
     return found, [] if waiting is None else waiting.offsets.tolist()
 
@@ -74,7 +75,7 @@ def by_definition(times: Floats, window: int) -> list[list[int]]:
 def test_frames_do_not_depend_on_how_readings_are_cut(
     times: Floats, cuts: list[int], window: int
 ) -> None:
-    whole = readings(times)
+    whole = replace(readings(times), places=np.arange(len(times)) % 3 - 1)
     text, other = (repr(made(parts, window)) for parts in ([whole], cut(whole, cuts)))
     assert text == other
 
@@ -82,11 +83,11 @@ def test_frames_do_not_depend_on_how_readings_are_cut(
 @given(TIMES, st.integers(1, 5))
 def test_each_reading_is_in_one_frame_as_the_definition_has_it(times: Floats, window: int) -> None:
     found, waiting = made([readings(times)], window)
-    members = [offsets for *_, offsets, _ in found]
+    members = [offsets for *_, offsets, _, _ in found]
     expected = by_definition(times, window)
     full = len(expected[-1]) == window
     assert [*members, waiting] == ([*expected, []] if full else expected)
-    for values, time, closed, offsets, stamps in found:
+    for values, time, closed, offsets, stamps, _ in found:
         present = np.isfinite(np.array(values)).reshape(window, 2)
         assert present[:, 0].tolist() == [i < len(offsets) for i in range(window)]
         assert np.array(values)[::2][present[:, 0]].tolist() == offsets
@@ -99,7 +100,7 @@ def test_a_wrong_stamp_closes_one_frame_and_a_late_one_none() -> None:
     for wrong, expected in ((9000.0, [[0, 1], [2, 3, 4]]), (-500.0, [[0, 1, 2], [3, 4, 5]])):
         times = np.array([0.0, 1.0, wrong, 3.0, 4.0, 5.0])
         found, _ = made([readings(times)], 3)
-        assert [offsets for *_, offsets, _ in found] == expected
+        assert [offsets for *_, offsets, _, _ in found] == expected
 
 
 def test_readings_of_several_messages_keep_all_of_their_positions() -> None:
