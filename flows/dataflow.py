@@ -258,6 +258,7 @@ def make_snapshots(folder: Path) -> None:
     """Make the files of snapshots in a folder that has none."""
     init_db_dir(folder, RECOVERY_PARTS)  # type: ignore[no-untyped-call]
     for path in folder.glob(snapshots.FILES):  # what SQLite puts beside has their mode
+        snapshots.enlarge_pages(path)
         private.withhold(path)
 
 

@@ -86,7 +86,7 @@ def folder_of_another_pipeline(stage: Stage) -> Figures:
 def disk_full(stage: Stage) -> Figures:
     disk = stage.folder / "disk"
     disk.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]
+    options = ["-t", "tmpfs", "-o", "size=32m,mode=0700", "tmpfs"]
     subprocess.run(["mount", *options, f"{disk}"], check=True)
     stage.undo.callback(subprocess.run, ["umount", "-l", f"{disk}"], check=True)
     stage.snapshots, other = disk / "recovery", disk / "other"
@@ -108,7 +108,7 @@ def disk_full(stage: Stage) -> Figures:
 def fill(file: Path) -> None:
     """Write to a file until its disk is full."""
     with pytest.raises(OSError, match="No space"):
-        file.write_bytes(bytes(8 << 20))
+        file.write_bytes(bytes(64 << 20))
 
 
 def ask_to_end(worker: Worker) -> None:

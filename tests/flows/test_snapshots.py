@@ -2,6 +2,7 @@
 
 import pickle
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 
+from flows import snapshots
+from flows.dataflow import make_snapshots
 from flows.snapshots import GROUPS, READINGS, read, write
 
 
@@ -118,3 +121,12 @@ def rows(folder: Path, query: str) -> list[tuple[str, ...]]:
         found = database.execute(query).fetchall()
     database.close()
     return found
+
+
+def test_files_of_snapshots_have_larger_pages_and_stay_what_they_were(tmp_path: Path) -> None:
+    make_snapshots(tmp_path)
+    [path] = tmp_path.glob(snapshots.FILES)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA page_size").fetchone() == (snapshots.PAGE,)
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert path.stat().st_mode & 0o777 == 0o600
