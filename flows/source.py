@@ -9,8 +9,8 @@ Ordering
     Rows of a group stand in the order of the partition. Blocks of different groups, and what is
     rejected, have no order among each other.
 Batching
-    One consumer a process is asked every 20 ms; what a look brings of a group is one block, or more
-    where its channels change on the way. Nothing here waits.
+    One consumer a process is asked every 20 ms, every 50 ms while nothing comes; what a look brings
+    of a group is one block, or more where its channels change on the way. Nothing here waits.
 Counted
     Readings received, rejected by reason, and oddities (unknown channels, key and field that
     differ, headers that cannot be read); the lag of each partition once a snapshot.
@@ -95,7 +95,8 @@ class Shared:
     channels : callable
         The channels of a group without a snapshot, () where they are not known.
     meanwhile : callable
-        Called at every turn, data or none: for what has to be done regularly in this process.
+        Called at every turn over the partitions, data or none: for what has to be done regularly in
+        this process.
     asked : callable
         Says what has asked another process of the cluster to end; "" while nothing has.
     ask : callable
@@ -211,7 +212,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._beats.go_on()
         if self._shared.ending():
             raise StopIteration
-        self._shared.meanwhile()
+        if self._shared.consumer.leads(self._queue):
+            self._shared.meanwhile()
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
             self._expire(expired)

@@ -270,7 +270,7 @@ class Dispatch:
                     output.topic,
                     value=output.value,
                     key=output.key,
-                    headers=[*output.headers],
+                    headers=[*output.headers] or None,
                     on_delivery=answer,
                 )
             except BufferError:

@@ -25,6 +25,7 @@ from flows.kafka import (
     client_options,
     describe,
 )
+from flows.kafka.consumer import LINGER, QUIET_LINGER
 from flows.kafka.dispatch import Dispatch
 from flows.settings import Settings
 from oodl.errors import ValueFault
@@ -131,6 +132,43 @@ def test_a_full_queue_pauses_its_partition_and_loses_nothing(
 
         assert found == list(range(200))
         assert not slow.paused
+
+
+class Waits:
+    """A clock that moves by what is waited for, and what that was."""
+
+    def __init__(self) -> None:
+        self.now, self.waited = 1000.0, list[float]()
+
+    def wait(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        self.now += seconds
+        return False
+
+
+def test_a_consumer_looks_less_often_while_nothing_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Waits()
+    monkeypatch.setattr("flows.kafka.consumer.monotonic", lambda: clock.now)
+    with EmbeddedBroker(TOPIC) as broker:
+        consumer = SharedConsumer(broker, topic=TOPIC, group="oodl")
+        monkeypatch.setattr(consumer, "_nothing", clock)
+        queue = consumer.open(0, None)
+        while clock.now < 1003.0:
+            queue.take(10)
+            consumer.rest(queue)
+        fill(broker, 0, 1)
+        while not queue.take(1):
+            consumer.rest(queue)
+            time.sleep(0.001)
+        queue.take(1)
+        consumer.rest(queue)
+
+    assert clock.waited[0] == pytest.approx(LINGER)
+    assert clock.waited[60] == pytest.approx(QUIET_LINGER)
+    assert clock.waited[-1] == pytest.approx(LINGER)
+    assert all(waited <= QUIET_LINGER for waited in clock.waited)
 
 
 def test_an_expired_offset_is_a_value_and_reading_goes_on_at_the_earliest() -> None:
