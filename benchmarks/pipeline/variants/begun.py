@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from flows.state import unpack
-from oodl.stream import GroupCoder, GroupState
+from oodl.stream import Block, GroupCoder, GroupState
 
-__all__ = ["begin_with", "names", "packed_states"]
+__all__ = ["begin_with", "names", "packed_states", "rehearse"]
+
+REHEARSED = 512  # rows, more than any chunk
 
 
 def packed_states(path: str) -> Callable[[str], bytes | None]:
@@ -28,6 +31,15 @@ def begin_with(path: str) -> Callable[[str], GroupState]:
         return GroupCoder().start() if found is None else unpack(found)[0]
 
     return begin
+
+
+def rehearse(path: str, channels: int) -> None:
+    """Step once, so that what is compiled is loaded before the clock runs."""
+    rng, state = np.random.default_rng(0), begin_with(path)("press-0")
+    for rows in (1, REHEARSED):
+        offsets = np.arange(rows)
+        values, times = rng.standard_normal((rows, channels)), offsets.astype(np.float64)
+        state, _ = GroupCoder().step(state, Block(names(channels), True, values, times, offsets))  # noqa: FBT003
 
 
 def names(channels: int) -> tuple[str, ...]:
