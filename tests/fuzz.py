@@ -66,7 +66,8 @@ TOML_KEYS = [
     "bootstrap", "group", "max_message_bytes", "security", "sasl.password", "readings", "codes",
     "dictionaries", "dead_letters", "atoms", "tolerance", "window", "max_frame", "names", "grow",
     "max_ahead", "max_gap", "accept_after", "layout", "folder", "epoch_seconds", "delivery",
-    "address", "port", "groups", "restart_after", "max", "ttl", "press-7", '"a.b"', '""', "x", "a.b.c", '"\\ud800"',
+    "address", "port", "groups", "restart_after", "max", "ttl", "press-7", '"a.b"', '""', "x",
+    "a.b.c", '"\\ud800"',
 ]  # fmt: skip
 STRANGE: list[object] = [
     None, True, 0, -1, 3, 10**30, 1e308, -1.5, "", "a", "\x00", [], [0], [-1], [1, 2], [10**30],

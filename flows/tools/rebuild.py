@@ -117,7 +117,9 @@ class Rebuilder:
             self._headed = len(self._columns)
             self._rows.writerow([*HEAD, *self._columns])
         frame = version.decode(code.atoms, code.values, code.missing)
-        offsets = [at for _, at in origins(code)] if version.window > 1 else (code.offset,)
+        offsets = [at for _, at in origins(code)]
+        if version.window == 1 or len(offsets) > len(code.times):  # of readings of many messages
+            offsets = [code.offset] * len(code.times)
         readings = frame.reshape(version.window, len(version.channels)).tolist()
         for wanted, values, ts, offset in zip(new, readings, code.times, offsets, strict=False):
             if wanted:

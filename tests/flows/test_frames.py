@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from flows.tables import TableError
 from flows.tools.decode import decode
 from flows.tools.fleet import Fleet
 from flows.tools.ledger import Ledger
+from flows.tools.rebuild import Rebuilder
 from flows.tools.try_file import try_file
-from flows.wire import CodeMessage, Reading, decode_codes, origins, positions
+from flows.wire import CodeMessage, Reading, decode_codes, encode_dictionary, origins, positions
+from oodl.block import Ragged
 from oodl.channels import Refusal, Row
 from oodl.errors import ValueFault
 from tests.checks.sink import block
@@ -103,6 +106,26 @@ def test_readings_that_share_a_message_are_told_apart(layout: str, size: int) ->
     told = [place for code in found for place in positions(code)]
     numbered = zip(offsets.tolist(), np.maximum(places, 0).tolist(), strict=True)
     assert told == [(0, *place) for place in numbered][:104]
+
+
+def test_assembled_readings_come_back_a_row_a_reading_as_well() -> None:
+    # given readings of two messages each, and what a frame of them is decoded to
+    rows = block("press-0", range(1, 17, 2))
+    origins = Ragged(np.arange(2, 18, 2), np.arange(16))
+    rows = GroupBlock("press-0", 0, replace(rows.block, origins=origins), rows.stamps)
+    [encoded], _ = logic().on_batch([rows])
+    file = StringIO()
+    rebuilder = Rebuilder(file)
+    for published in encoded.published:
+        rebuilder.dictionary(encode_dictionary("press-0", 0, published), "here")
+    # then each is there once, at the position of what closed its frame
+    for code in [*codes([encoded]), *codes([encoded])]:
+        assert (len(code.offsets), len(code.times)) == (2 * W, W)
+        rebuilder.write(code, "here")
+    assert (rebuilder.outcome.readings, rebuilder.outcome.repeats) == (8, 8)
+    given = [line.split(",") for line in file.getvalue().splitlines()[1:]]
+    assert [line[3] for line in given] == ["7"] * W + ["15"] * W
+    assert np.array_equal(np.array([line[4:] for line in given], float), rows.block.values)
 
 
 def test_readings_are_counted_and_not_frames() -> None:
