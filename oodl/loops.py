@@ -126,7 +126,7 @@ def fill_rows(U: Array, absent: npt.NDArray[np.bool_], atoms: Array, numbers: In
     return filled
 
 
-@compiled
+@_sum
 def _standardise(
     y: Floats, standard: Floats, farthest: float, u: Floats, present: Floats
 ) -> tuple[float, bool]:

@@ -6,11 +6,11 @@ otherwise the limit would be too narrow for the next ones.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from math import log
 
 import numpy as np
 import numpy.typing as npt
+
+from oodl.loops import compiled
 
 __all__ = ["Recent"]
 
@@ -24,9 +24,8 @@ QUANTILE = 0.95  # of the errors left by the usual number of atoms: the limit
 MEMORY = 2048  # frames; enough for the .95 quantile to rest on a hundred
 FADING = 2  # exponent of the weights until then: the first frames, coded by a guess, fade
 EDGES = np.geomspace(LEAST_LIMIT, 50.0, 64)  # of the error histogram, 10 % apart
+SQUARES = EDGES**2
 BINS = len(EDGES) + 1  # the first for errors up to the first edge, the last beyond the last one
-APART = 2 * log(EDGES[1] / EDGES[0])  # of the edges' squares, as logarithms
-WITHIN, BEYOND = 0.999 * EDGES[0] ** 2, 1.001 * EDGES[-1] ** 2  # in the first cell, in the last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,13 +58,10 @@ class Recent:
 
     def update(self, left: Array) -> "Recent":
         """Count frames by what 0..N atoms leave of them (mean squares, shape (B, N + 1))."""
-        rows = len(left)
-        numbers, size = len(self.errors), self.errors.size
-        fresh = np.bincount(_cells(left[:, :numbers]).ravel(), minlength=size)
+        rows, fresh = len(left), np.zeros_like(self.errors)
+        _count(left, SQUARES, fresh)
         share = max(1 - (self.seen / (self.seen + rows)) ** FADING, min(1.0, rows / MEMORY))
-        errors = fresh.reshape(numbers, BINS).astype(np.float32)
-        errors *= np.float32(share / rows)
-        errors += np.float32(1 - share) * self.errors
+        errors = np.float32(share / rows) * fresh + np.float32(1 - share) * self.errors
         return Recent(self.seen + rows, errors)
 
     @property
@@ -96,17 +92,14 @@ class Recent:
         return round(float(np.exp(low + part * (high - low))), 6)
 
 
-def _cells(left: Array) -> npt.NDArray[np.int64]:
-    """Places in the histogram, by logarithm: to search the edges takes ten times as long."""
-    cells = np.log(np.minimum(np.maximum(left, WITHIN), BEYOND))
-    cells /= APART
-    cells += _firsts(left.shape[1])
-    places: npt.NDArray[np.int64] = np.ceil(cells, out=cells).astype(np.int64)
-    return places
-
-
-@lru_cache
-def _firsts(numbers: int) -> Array:
-    """Where the cells of each number of atoms begin, for a mean square of the first edge."""
-    firsts: Array = np.arange(numbers) * BINS - 2 * log(LEAST_LIMIT) / APART
-    return firsts
+@compiled
+def _count(left: Array, squares: Array, counts: Array) -> None:
+    """Count frames by the cell that they fall into: a search from where the last number stood."""
+    for frame in range(len(left)):
+        cell = len(squares)
+        for number in range(len(counts)):
+            while cell > 0 and left[frame, number] <= squares[cell - 1]:
+                cell -= 1
+            while cell < len(squares) and left[frame, number] > squares[cell]:
+                cell += 1
+            counts[number, cell] += 1
