@@ -10,12 +10,15 @@ from flows.settings import Settings
 
 __all__ = [
     "group_of_part",
+    "group_of_repartition",
     "to_decode",
+    "to_repartition",
     "to_resend",
     "to_run",
     "to_see_letters",
     "to_send",
     "transactions_of_part",
+    "transactions_of_repartition",
 ]
 
 
@@ -44,7 +47,8 @@ def transactions_of_part(settings: Settings, part: str, parts: int) -> str:
 def to_run(settings: Settings, parts: int) -> Iterator[Right]:
     """Yield what `oodl run` needs; `parts` is how many the sink has."""
     names = settings.topics
-    yield Right("Read", "topic", names.readings, "topics.readings")
+    role = "readings" if names.repartitioned is None else "repartitioned"
+    yield Right("Read", "topic", names.source, f"topics.{role}")
     yield Right("Read", "group", settings.kafka.group, "kafka.group")
     yield Right("Write", "topic", names.codes, "topics.codes")
     yield Right("Write", "topic", names.dictionaries, "topics.dictionaries")
@@ -58,6 +62,33 @@ def to_run(settings: Settings, parts: int) -> Iterator[Right]:
             name = transactions_of_part(settings, part, parts)
             yield Right("Read", "group", group, "kafka.group")
             yield Right("Write", "transactional-id", name, "kafka.group")
+
+
+def group_of_repartition(settings: Settings) -> str:
+    """Name the consumer group of `oodl repartition`.
+
+    >>> group_of_repartition(Settings())
+    'oodl.repartition'
+    """
+    return f"{settings.kafka.group}.repartition"
+
+
+def transactions_of_repartition(settings: Settings) -> str:
+    """Name its transactions: of several workers each has its own."""
+    return f"{group_of_repartition(settings)}.worker-{settings.workers.index:05d}"
+
+
+def to_repartition(settings: Settings) -> Iterator[Right]:
+    """Yield what `oodl repartition` needs."""
+    names, group = settings.topics, group_of_repartition(settings)
+    yield Right("Read", "topic", names.readings, "topics.readings")
+    yield Right("Read", "group", group, "kafka.group")
+    yield Right("Write", "topic", names.source, "topics.repartitioned")
+    yield Right("Write", "topic", names.dead_letters, "topics.dead_letters")
+    if settings.recovery.delivery == "exactly-once":
+        yield Right("Read", "group", f"{group}.reached", "kafka.group")
+        name = transactions_of_repartition(settings)
+        yield Right("Write", "transactional-id", name, "kafka.group")
 
 
 def to_send(settings: Settings) -> Iterator[Right]:

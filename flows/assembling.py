@@ -39,6 +39,7 @@ class _Packed(msgspec.Struct, array_like=True):
     format: int
     groups: list[tuple[str, tuple[Any, ...], float, tuple[Any, ...]]]
     moments: list[tuple[float, float | None, tuple[Any, ...]]]
+    taken: dict[int, int] = {}
 
 
 _DECODER = msgspec.msgpack.Decoder(_Packed)
@@ -119,6 +120,7 @@ class Assembler:
         self._groups: dict[str, Buckets | LastValues] = {}
         self._silences: dict[float, _Silence] = {}
         self._due = inf  # when the first of these is to hear the time
+        self._taken: dict[int, int] = {}  # the last offset of each partition of origin
         self._old: set[str] = set()  # groups that another rule held for
         if packed:
             self._restore(packed)
@@ -150,6 +152,18 @@ class Assembler:
             state.seen = silence.ages.see(group)
         return [*done, *outcome] if done else outcome
 
+    def fresh(self, partition: int, offset: int) -> bool:
+        """Tell whether a message from there is new, and take note of it.
+
+        Each partition of origin comes in order, and whoever writes anew begins at or below what was
+        confirmed: so what is not above the last offset was there before.
+        """
+        if offset <= self._taken.get(partition, -1):
+            return False
+        self._taken[partition] = offset
+        self._changed = True
+        return True
+
     def forget(self, group: str) -> None:
         """Let go of a group whose time is over, unless something of it waits."""
         state = self._groups.get(group)
@@ -180,7 +194,7 @@ class Assembler:
             moments = [
                 (span, each.due, tuple(each.ages.moment)) for span, each in self._silences.items()
             ]
-            self._packed = msgspec.msgpack.encode(_Packed(FORMAT, groups, moments))
+            self._packed = msgspec.msgpack.encode(_Packed(FORMAT, groups, moments, self._taken))
             self._changed = False
         return self._packed
 
@@ -234,6 +248,7 @@ class Assembler:
             if found.format != FORMAT:
                 got = f"format {found.format}"
                 raise _unreadable(got)
+            self._taken = found.taken
             for group, old, seen, snapshot in found.groups:
                 rule = Rule(*old)
                 state = self._enter(group, rule)

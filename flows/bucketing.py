@@ -3,6 +3,7 @@
 Rows stay the bytes that they were laid out as until their block is made, once for all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +31,7 @@ class _Rows:
     offsets: list[int] = field(default_factory=list)
     stamps: list[float] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
-    origins: list[list[int]] = field(default_factory=list)
+    origins: list[Sequence[int | tuple[int, int]]] = field(default_factory=list)
 
     def block(self, partition: int) -> GroupBlock:
         """Make the block of all rows."""
@@ -117,7 +118,12 @@ class Bucket:
         self.more += first - 1
 
     def add_assembled(
-        self, group: str, row: Row, time: float, last: Message, offsets: list[int]
+        self,
+        group: str,
+        row: Row,
+        time: float,
+        last: Message,
+        offsets: Sequence[int | tuple[int, int]],
     ) -> None:
         """Take a row that a message has caused, made of those at `offsets`."""
         self.assembled += len(offsets)

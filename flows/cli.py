@@ -24,6 +24,7 @@ for command, place in {
     "decode": "decode:decode",
     "topics": "topics:topics",
     "rebalance": "rebalance:rebalance",
+    "repartition": "repartition:repartition",
     "dead-letters": "dead_letters:app",
     "simulate": "simulate:simulate",
     "sense": "sense:sense",

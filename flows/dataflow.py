@@ -203,7 +203,7 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
     """
     cluster = admit(settings.kafka, access.to_run(settings, SINK_PARTS))
     cluster.require(**settings.topics.model_dump())
-    partitions = cluster.partitions[settings.topics.readings]
+    partitions = cluster.partitions[settings.topics.source]
     _require_work(settings, partitions, member)
     manifest.check_workers(settings.recovery.folder, settings.workers.count)
     with ExitStack() as undo:
@@ -212,7 +212,7 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
             agreed, lost = _prepare(settings, cluster)
         epoch = agreed.epoch_seconds
         events.epoch_chosen(tally, seconds=epoch)
-        topic, group = settings.topics.readings, settings.kafka.group
+        topic, group = settings.topics.source, settings.kafka.group
         consumer = SharedConsumer(settings.kafka, topic=topic, group=group)
         delivery = _delivery(settings, tally, stop, agreed)
         undo.callback(delivery.close)
@@ -301,7 +301,7 @@ def _prepare(settings: Settings, cluster: Cluster) -> tuple[Manifest, bool]:
         cluster=cluster.id,
         group=settings.kafka.group,
         topics=settings.topics.model_dump(),
-        partitions=cluster.partitions[settings.topics.readings],
+        partitions=cluster.partitions[settings.topics.source],
         sink_parts=SINK_PARTS,
         state_format=FORMAT,
         epoch_seconds=settings.recovery.epoch_seconds,

@@ -75,7 +75,7 @@ class Memory:
             return None
 
     def _committed(self) -> dict[int, int]:
-        kafka, topic = self._settings.kafka, self._settings.topics.readings
+        kafka, topic = self._settings.kafka, self._settings.topics.source
         found = committed(kafka, kafka.group, topic, self._partitions[topic])
         own = self._settings.workers.own(self._partitions[topic])
         return {number: offset for number, offset in found.items() if number in own}

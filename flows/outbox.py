@@ -196,9 +196,7 @@ class Outbox:
 def letter_of(settings: Settings, rejected: Rejected) -> Output:
     """Write a rejected message as a dead letter."""
     key, value, headers = dead_letter(rejected, settings.kafka.max_message_bytes)
-    partition, offset = rejected.message.partition, rejected.message.offset
-    if rejected.at is not None:
-        offset = rejected.at
+    partition, offset = rejected.at or (rejected.message.partition, rejected.message.offset)
     return Output(
         settings.topics.dead_letters,
         key,
@@ -226,7 +224,7 @@ def returned(settings: Settings, tally: Tally, refusal: Refused) -> Rejected:
             "kafka.max_message_bytes, and the topic's max.message.bytes to it"
         )
         raise DeliveryError(msg)
-    rejected = refused(topics.readings, output.key, output.value or b"", refusal.detail)
+    rejected = refused(topics.source, output.key, output.value or b"", refusal.detail)
     message = rejected.message
     events.reading_rejected(
         tally,

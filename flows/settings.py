@@ -23,9 +23,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -159,7 +161,7 @@ class KafkaSettings(_Section):
 
 
 class TopicSettings(_Section):
-    """The four topics; each has another name."""
+    """The topics; each has another name."""
 
     model_config = ConfigDict(validate_default=True)
 
@@ -171,11 +173,24 @@ class TopicSettings(_Section):
     dead_letters: Topic = live(
         "sensors.dead-letters", description="topic for what could not be read or written"
     )
+    repartitioned: Topic | None = live(
+        None, description="internal topic, keyed by group, that `oodl repartition` writes"
+    )
+
+    @property
+    def source(self) -> str:
+        """The topic that the pipeline reads: the internal one, where there is one."""
+        return self.repartitioned or self.readings
+
+    @model_serializer(mode="wrap")
+    def _there(self, whole: SerializerFunctionWrapHandler) -> dict[str, str]:
+        """Leave out the topic that there is not."""
+        return {role: name for role, name in whole(self).items() if name is not None}
 
     @field_validator("*")
     @classmethod
-    def _differ(cls, name: str, others: ValidationInfo) -> str:
-        if name in others.data.values():
+    def _differ(cls, name: str | None, others: ValidationInfo) -> str | None:
+        if name is not None and name in others.data.values():
             problem: LiteralString = "expected four different topics, got {got} twice; rename one"
             raise _unfit(problem, got=name)
         return name

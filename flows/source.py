@@ -27,7 +27,7 @@ SIGTERM
     The source ends at its next turn, which makes the engine take a last snapshot.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,6 +59,8 @@ from flows.wire import (
     Reason,
     Rejected,
     Sample,
+    origin_of,
+    original,
 )
 from oodl.channels import Refusal, Row
 from oodl.errors import OodlError
@@ -120,7 +122,7 @@ class Shared:
 
     def ending(self) -> bool:
         """Tell whether the process was asked to end, or has to for a new partition; say so once."""
-        topic = self.settings.topics.readings
+        topic = self.settings.topics.source
         found = self.consumer.health.partitions.get(topic, 0)
         if found > self.partitions and not self.stop:
             events.partitions_added(self.tally, topic=topic, was=self.partitions, now=found)
@@ -188,7 +190,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         samples: bytes = b"",
     ) -> None:
         self._shared, self._partition, self._groups = shared, partition, groups
-        topic = shared.settings.topics.readings
+        topic = shared.settings.topics.source
+        self._internal = shared.settings.topics.repartitioned is not None
         self._waiting = Assembler(shared.settings, topic, partition, samples, _message)
         self._aging = shared.settings.groups.ttl > 0
         self._read = reader(shared.settings)
@@ -250,7 +253,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         """Say that the offset to go on from has expired, and stop if the settings say so."""
         events.offset_expired(self._shared.tally, expired.partition, expired.offset)
         if self._shared.settings.recovery.expired == "stop":
-            place = f"{self._shared.settings.topics.readings}/{expired.partition}"
+            place = f"{self._shared.settings.topics.source}/{expired.partition}"
             msg = (
                 f"topics.readings: {place}: expected to go on at offset {expired.offset}, which is "
                 "deleted; set recovery.expired = 'earliest' to go on with what is left"
@@ -276,7 +279,9 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             headers = cast(Headers, raw.headers() or NO_HEADERS)
         except SystemError:  # what the client ends with over a name that is no UTF-8
             events.oddity(self._shared.tally, "headers_unreadable", _place(raw))
-        found = self._read(raw.key(), raw.value(), headers, _stamp(raw))
+        if self._internal and self._twice(raw, headers):
+            return
+        found = self._read(raw.key(), raw.value(), headers, self._time(raw, headers))
         if isinstance(found, Reading):
             self._lay(raw, headers, found, bucket)
         elif isinstance(found, Fault):
@@ -285,6 +290,20 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             self._assemble(raw, found, bucket)
         else:
             self._lay_many(raw, headers, found, bucket)
+
+    def _twice(self, raw: Raw, headers: Headers) -> bool:
+        """Tell whether a message of the internal topic was there before, and count it."""
+        origin = origin_of(headers)
+        if origin is None or self._waiting.fresh(*origin):
+            return False
+        events.oddity(self._shared.tally, "repartitioned_twice", _place(raw))
+        return True
+
+    def _time(self, raw: Raw, headers: Headers) -> float:
+        """Return a message's own time, of the internal topic that of its original."""
+        if not (self._internal and headers):
+            return _stamp(raw)
+        return original(_message(raw, headers)).timestamp
 
     def _lay(self, raw: Raw, headers: Headers, reading: Reading, bucket: Bucket) -> None:
         """Lay a reading out, or reject its message."""
@@ -299,6 +318,10 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             self._tell_odd(raw, reading)
         if row.unknown:
             self._tell_unknown(reading.group, row)
+        if self._internal:
+            last = _message(raw, headers)
+            bucket.add_assembled(reading.group, row, reading.time, last, [_origin(raw)])
+            return
         bucket.add(reading.group, row, reading.time, raw.offset() or 0, _stamp(raw))
 
     def _lay_many(self, raw: Raw, headers: Headers, found: Readings, bucket: Bucket) -> None:
@@ -337,12 +360,15 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             if isinstance(row, Refusal):
                 for raw in each.messages:
                     told = self._reject(_message(raw), cast(Reason, row.reason), row.detail)
-                    told.at = last.offset
+                    told.at = self._partition, last.offset
                     bucket.reject(told)
                 continue
             if row.unknown:
                 self._tell_unknown(each.group, row)
-            bucket.add_assembled(each.group, row, each.time, last, each.offsets)
+            places: Sequence[int | tuple[int, int]] = each.offsets
+            if self._internal:
+                places = [_origin(raw) for raw in each.messages]
+            bucket.add_assembled(each.group, row, each.time, last, places)
 
     def _forget(self, bucket: Bucket, group: str, by: Raw) -> None:
         bucket.expire(Expiry(group, self._partition, by.offset() or 0, _stamp(by)))
@@ -358,9 +384,11 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         events.oddity(self._shared.tally, "unknown_channel", detail)
 
     def _reject(self, message: Message, reason: Reason, detail: str) -> Rejected:
-        position = f"{message.topic}/{message.partition}/{message.offset}"
+        was = original(message) if self._internal else message
+        position = f"{was.topic}/{was.partition}/{was.offset}"
         events.reading_rejected(self._shared.tally, reason=reason, position=position, detail=detail)
-        return Rejected(message, reason, detail)
+        at = None if was is message else (message.partition, message.offset)
+        return Rejected(was, reason, detail, at)
 
     def _tell_lag(self) -> None:
         tally = self._shared.tally
@@ -388,6 +416,12 @@ def _message(raw: Raw | Message, headers: Headers | None = None) -> Message:
         raw.topic() or "", raw.partition() or 0, raw.offset() or 0,
         raw.key(), raw.value(), list(headers or NO_HEADERS), _stamp(raw),
     )  # fmt: skip
+
+
+def _origin(raw: Raw | Message) -> tuple[int, int]:
+    """Return where a message was first."""
+    message = _message(raw)
+    return origin_of(message.headers) or (message.partition, message.offset)
 
 
 def _place(raw: Raw) -> str:

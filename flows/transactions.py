@@ -139,7 +139,7 @@ class Transactions:
         transactional = Transactional(
             access.transactions_of_part(settings, part, manifest.sink_parts),
             access.group_of_part(settings.kafka.group, part, manifest.sink_parts),
-            settings.topics.readings,
+            settings.topics.source,
             manifest.partitions,
             min(LONGEST, manifest.epoch_seconds + kafka.delivery_seconds),
         )

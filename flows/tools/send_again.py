@@ -53,7 +53,8 @@ class Judge:
 
     def __call__(self, letter: Letter, *, noted: bool) -> tuple[Verdict, bytes | None]:
         """Return what is to become of a letter, and the whole value of its message."""
-        if letter.origin.topic != self.settings.topics.readings:
+        topics = self.settings.topics
+        if letter.origin.topic not in (topics.readings, topics.source):
             return "elsewhere", None
         if noted and not self.force:
             return "already", None

@@ -100,7 +100,9 @@ def wanted(settings: Settings, partitions: int | None = None) -> list[Topic]:
     size = {SIZE: str(settings.kafka.max_message_bytes)}
     ours = size | {"message.timestamp.type": "LogAppendTime"}
     names = settings.topics
+    internal = names.repartitioned
     return [
+        *([] if internal is None else [Topic(internal, partitions, size)]),
         Topic(names.readings, partitions, size),
         Topic(names.codes, partitions, ours),
         Topic(names.dictionaries, None, ours | {"cleanup.policy": "compact"}),

@@ -34,6 +34,7 @@ from flows.wire.messages import (
 )
 from flows.wire.moments import EARLIEST, LATEST
 from flows.wire.names import LONGEST_GROUP
+from flows.wire.origin import Origin, origin_headers, origin_of, original
 from flows.wire.ours import WireError
 from flows.wire.readings import Reader, decode
 
@@ -51,6 +52,7 @@ __all__ = [
     "Headers",
     "Layout",
     "Message",
+    "Origin",
     "Reader",
     "Reading",
     "Readings",
@@ -66,6 +68,9 @@ __all__ = [
     "dictionary_key",
     "encode_codes",
     "encode_dictionary",
+    "origin_headers",
+    "origin_of",
+    "original",
     "origins",
     "positions",
     "refused",

@@ -88,10 +88,10 @@ class Fault(msgspec.Struct):
 class Rejected(msgspec.Struct):
     """A message on its way to the dead letters.
 
-    `at` is the offset of the message with which that was decided, where it is another one.
+    `at` is the position of the message with which that was decided, where it is another one.
     """
 
     message: Message
     reason: Reason
     detail: str
-    at: int | None = None
+    at: tuple[int, int] | None = None

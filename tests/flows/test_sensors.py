@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -14,7 +14,7 @@ from flows.kafka import Health, SharedConsumer, StopFlag
 from flows.outbox import letter_of
 from flows.settings import Settings
 from flows.source import PartitionReader, Resume, Shared
-from flows.wire import Rejected
+from flows.wire import Message, Rejected, origin_headers
 
 SENSORS = ("heat", "flow", "speed")
 
@@ -103,7 +103,7 @@ def machine(seconds: int, groups: tuple[str, ...] = ("oven", "press")) -> list[R
     ]
 
 
-Told = tuple[str, float, tuple[str, ...], list[float], int, list[int] | None]
+Told = tuple[str, float, tuple[str, ...], list[float], int, list[Any] | None]
 
 
 def told(items: Iterable[Arrived]) -> list[Told]:
@@ -189,7 +189,7 @@ def test_a_reading_that_does_not_fit_is_a_dead_letter_a_sample_told_by_what_clos
     found = [item for _, item in part.next_batch() if isinstance(item, Rejected)]
 
     assert [(each.reason, each.message.offset, each.at) for each in found] == [
-        ("length", 0, 6), ("length", 1, 6), ("length", 2, 6),
+        ("length", 0, (0, 6)), ("length", 1, (0, 6)), ("length", 2, (0, 6)),
     ]  # fmt: skip
     assert [each.message.value for each in found] == [raw.body for raw in stream[:3]]
     outputs = [letter_of(chosen, each) for each in found]
@@ -232,3 +232,38 @@ def test_a_group_whose_time_is_over_is_forgotten_by_both(mode: str) -> None:
     part.next_batch()
 
     assert not tally.readings_rejected
+
+
+class Internal(Raw):
+    """A message of the internal topic, with where it comes from."""
+
+    def headers(self) -> Any:
+        was = Message("readings", 3, 100 + self.at // 2, b"heat", self.body, [("h", b"1")], 0.5)
+        return origin_headers(was)
+
+
+def test_of_the_internal_topic_what_came_twice_is_left_out_and_told() -> None:
+    chosen = Settings(topics={"repartitioned": "internal"})
+    stream: list[Raw] = [Internal(*sample(at, "oven", "heat", at / 2)) for at in range(8)]
+    part, _, tally = opened(chosen, [stream])
+
+    rows = told(part.next_batch())
+
+    assert [row[-1] for row in rows] == [[[3, 100]], [[3, 101]]]
+    assert tally.oddities == {"repartitioned_twice": 4}
+    again, _, tally = opened(chosen, [stream[6:]], part.snapshot())
+    assert again.next_batch() == []
+    assert tally.oddities == {"repartitioned_twice": 2}
+
+
+def test_a_dead_letter_of_the_internal_topic_is_the_message_as_it_was_sent() -> None:
+    chosen = Settings(topics={"repartitioned": "internal"})
+    part, *_ = opened(chosen, [[Internal(7, b"oven", b"{")]])
+
+    [(_, rejected)] = part.next_batch()
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.message == Message("readings", 3, 103, b"heat", b"{", [("h", b"1")], 0.5)
+    assert rejected.at == (0, 7)
+    output = letter_of(chosen, rejected)
+    assert (output.partition, output.first, output.last) == (0, 7, 7)

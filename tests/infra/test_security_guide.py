@@ -24,6 +24,13 @@ def test_the_table_of_rights_is_what_each_command_asks_for() -> None:
     assert listed("`oodl decode --follow`") == shown(access.to_decode(settings))
     assert listed("`oodl dead-letters list`, `explain`") == shown(access.to_see_letters(settings))
     assert listed("`oodl dead-letters send-again`") == shown(access.to_resend(settings))
+    given = {"topics": {"repartitioned": "sensors.repartitioned"}}
+    moving = set(access.to_repartition(Settings.model_validate(given)))
+    both = Settings.model_validate({**given, "recovery": {"delivery": "exactly-once"}})
+    assert listed("`oodl repartition`") == shown(moving)
+    assert listed("`oodl repartition`, exactly once") == shown(
+        set(access.to_repartition(both)) - moving
+    )
     assert listed("`oodl simulate`, `sense`") == shown(access.to_send(settings))
 
 

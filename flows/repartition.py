@@ -1,0 +1,252 @@
+"""Messages to the internal topic, keyed by their group: for topics that are keyed by sensor.
+
+Guarantee
+    Each message is written to the internal topic as it came, with where it was in headers.
+    At least once: committed only when the broker has confirmed what was written; the pipeline
+    tells repeats by where they come from. Exactly once: a transaction an epoch, with the offsets
+    in it.
+Ordering
+    Messages of a group and a partition keep their order.
+What is too large
+    With its headers: a dead letter, as the pipeline would write.
+SIGTERM
+    What was read is confirmed and committed, then it ends.
+"""
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Protocol, cast
+
+import msgspec
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import Message as Raw
+
+from flows import access, events
+from flows.events import Tally
+from flows.kafka import (
+    Cluster,
+    ConfirmedProducer,
+    DeliveryError,
+    Limits,
+    Output,
+    Refused,
+    SharedConsumer,
+    StopFlag,
+    Together,
+    Transactional,
+    TransactionalProducer,
+    committed,
+)
+from flows.outbox import letter_of
+from flows.settings import Settings
+from flows.transactions import LONGEST
+from flows.wire import Headers, Message, Rejected, origin_headers
+
+__all__ = ["Repartition"]
+
+MOST = 500  # messages a turn of a partition: those of a backlog stay close together in time
+ENVELOPE = 512  # bytes of a record beside key, value and headers, seen from above
+
+
+class _Named(msgspec.Struct):
+    """The field that names a message's group."""
+
+    group: str | None = None
+
+
+class Repartition:
+    """Reads the topic of readings and writes the internal one, until it is asked to end.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its ``topics.repartitioned`` names the internal topic.
+    tally : Tally
+    stop : StopFlag
+    cluster : Cluster
+        What the broker has.
+
+    Raises
+    ------
+    DeliveryError, FencedError
+        When the broker does not let it write.
+    """
+
+    def __init__(self, settings: Settings, tally: Tally, stop: StopFlag, cluster: Cluster) -> None:
+        self._settings, self._tally, self._stop = settings, tally, stop
+        topic, count = settings.topics.readings, cluster.partitions[settings.topics.readings]
+        exactly = settings.recovery.delivery == "exactly-once"
+        self._way: _Way = (_InTransactions if exactly else _Confirmed)(settings, stop, count)
+        self._consumer = SharedConsumer(
+            settings.kafka, topic=topic, group=access.group_of_repartition(settings)
+        )
+        begin = self._way.begin()
+        self._queues = {
+            number: self._consumer.open(number, begin.get(number))
+            for number in settings.workers.own(count)
+        }
+        self._named = msgspec.json.Decoder(_Named)
+        self._reached: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Read and write, until the process is asked to end."""
+        due = monotonic()
+        while not self._stop:
+            for queue in self._queues.values():
+                self._move(queue.take(MOST))
+            self._way.hear()
+            if monotonic() >= due:
+                self._commit()
+                due = monotonic() + self._settings.recovery.epoch_seconds
+            self._consumer.rest(next(iter(self._queues.values())))
+        events.stop_requested(self._tally, signal=self._stop.cause)
+        self._commit()
+        self._way.close()
+        self._consumer.close()
+
+    def _move(self, raws: list[Raw]) -> None:
+        for raw in raws:
+            message = _message(raw)
+            self._way.write(self._output(message))
+            self._reached[message.partition] = message.offset + 1
+        if raws:
+            events.readings_received(self._tally, len(raws))
+
+    def _output(self, message: Message) -> Output:
+        """Return what is written in a message's place."""
+        settings = self._settings
+        output = Output(
+            settings.topics.source,
+            self._group(message),
+            message.value,
+            origin_headers(message),
+            partition=message.partition,
+            first=message.offset,
+            last=message.offset,
+        )
+        most = settings.kafka.max_message_bytes
+        if (size := output.size + ENVELOPE) <= most:
+            return output
+        detail = f"expected at most {most} bytes with headers, got {size}"
+        events.reading_rejected(
+            self._tally,
+            reason="size",
+            position=f"{message.topic}/{message.partition}/{message.offset}",
+            detail=detail,
+        )
+        return letter_of(settings, Rejected(message, "size", detail))
+
+    def _group(self, message: Message) -> bytes | None:
+        """Name the group: its field where there is one, since the key may be the sensor's."""
+        try:
+            group = self._named.decode(message.value or b"").group
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return message.key
+        return message.key if group is None else group.encode()
+
+    def _commit(self) -> None:
+        """Have everything confirmed, and with it how far it reaches."""
+        if not self._reached:
+            return
+        if refused := self._way.commit(self._reached):
+            msg = (
+                f"{refused[0].output.topic}: the broker refuses a message ({refused[0].detail}); "
+                "raise the topic's max.message.bytes to kafka.max_message_bytes"
+            )
+            raise DeliveryError(msg)
+        for partition, offset in self._reached.items():
+            self._consumer.commit(partition, offset)
+        self._reached.clear()
+
+
+class _Way(Protocol):
+    """A way of delivery."""
+
+    def begin(self) -> dict[int, int]: ...
+    def write(self, output: Output) -> None: ...
+    def hear(self) -> None: ...
+    def commit(self, reached: Mapping[int, int]) -> list[Refused]: ...
+    def close(self) -> None: ...
+
+
+class _Confirmed:
+    """At least once: what is confirmed is committed afterwards."""
+
+    def __init__(self, settings: Settings, stop: StopFlag, partitions: int) -> None:
+        self._settings, self._partitions = settings, partitions
+        self._together = Together(stop, settings.kafka.delivery_seconds)
+        self._producer = ConfirmedProducer(
+            settings.kafka,
+            together=self._together,
+            confirmed=lambda _: None,
+            limits=_limits(settings),
+        )
+
+    def begin(self) -> dict[int, int]:
+        settings = self._settings
+        group = access.group_of_repartition(settings)
+        return committed(settings.kafka, group, settings.topics.readings, self._partitions)
+
+    def write(self, output: Output) -> None:
+        self._producer.write(output)
+
+    def hear(self) -> None:
+        self._together.serve()
+
+    def commit(self, reached: Mapping[int, int]) -> list[Refused]:  # noqa: ARG002
+        return self._producer.flush()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _InTransactions:
+    """Exactly once: how far the messages reach is committed with them."""
+
+    def __init__(self, settings: Settings, stop: StopFlag, partitions: int) -> None:
+        kafka = settings.kafka
+        self._together = Together(stop, kafka.delivery_seconds)
+        self._producer = TransactionalProducer(
+            kafka,
+            transactional=Transactional(
+                access.transactions_of_repartition(settings),
+                access.group_of_repartition(settings) + ".reached",
+                settings.topics.readings,
+                partitions,
+                min(LONGEST, settings.recovery.epoch_seconds + kafka.delivery_seconds),
+            ),
+            together=self._together,
+            limits=_limits(settings),
+        )
+
+    def begin(self) -> dict[int, int]:
+        return self._producer.open()
+
+    def write(self, output: Output) -> None:
+        self._producer.write(output)
+
+    def hear(self) -> None:
+        self._together.serve()
+
+    def commit(self, reached: Mapping[int, int]) -> list[Refused]:
+        _, refused = self._producer.commit(reached)
+        return refused
+
+    def close(self) -> None:
+        self._producer.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.kafka.max_message_bytes, settings.kafka.delivery_seconds)
+
+
+def _message(raw: Raw) -> Message:
+    kind, stamp = raw.timestamp()
+    try:
+        headers = cast(Headers, raw.headers() or [])
+    except SystemError:  # a name that is no UTF-8
+        headers = []
+    return Message(
+        raw.topic() or "", raw.partition() or 0, raw.offset() or 0, raw.key(), raw.value(),
+        headers, -1.0 if kind == TIMESTAMP_NOT_AVAILABLE else stamp / 1000,
+    )  # fmt: skip
