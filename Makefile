@@ -142,7 +142,7 @@ bench-pipeline: $(JARS) $(RIVALS_READY) .venv-quix/.ready .venv-faust/.ready ## 
 
 .PHONY: bench-learner
 bench-learner: $(RIVALS_READY) ## the learner against rivals, about 30 minutes; writes benchmarks/results
-	for question in recovery experiments cost group_step gaps drift limits steps real windows overlap; do \
+	for question in recovery experiments cost decoding group_step gaps drift limits steps real windows overlap; do \
 	  $(RIVALS)/bin/python -m benchmarks.$$question; \
 	done
 	$(RIVALS)/bin/python -m benchmarks.report

@@ -156,6 +156,17 @@ def group_step() -> str:
     )  # fmt: skip
 
 
+def decoding() -> str:
+    """CPU of a reading on the input side, by format."""
+    return table(
+        ("format", "us a reading", "of JSON"),
+        (
+            (name, number(found["us"]), number(found["of_json"]))
+            for name, found in load("decoding")["formats"].items()
+        ),
+    )
+
+
 def gaps() -> str:
     """Atoms and hidden values, filled and with zeros."""
     pairs: dict[tuple[str, float], dict[str, Record]] = {}
@@ -314,6 +325,7 @@ RECORDS = (
     "recovery",
     "experiments",
     "cost",
+    "decoding",
     "group_step",
     "gaps",
     "drift",
@@ -329,6 +341,7 @@ TABLES: dict[str, Callable[[], str]] = (
         "recovery": recovery,
         "experiments": experiments,
         "cost": cost,
+        "decoding": decoding,
         "group_step": group_step,
         "gaps": gaps,
         "drift": drift,
@@ -342,7 +355,7 @@ TABLES: dict[str, Callable[[], str]] = (
     | {f"{name}-source": source(name) for name in RECORDS}
     | {
         f"{name}-bars": bars(name)
-        for name in ("recovery", "cost", "group_step", "gaps", "drift", "real", "soak")
+        for name in ("recovery", "cost", "decoding", "group_step", "gaps", "drift", "real", "soak")
     }
 )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flows.items import ALONE, Arrived, Expiry, GroupBlock
+from flows.lanes import Lane
 from flows.wire import Message, Rejected
 from oodl.block import ragged
 from oodl.channels import Row
@@ -32,6 +33,19 @@ class _Rows:
     stamps: list[float] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     origins: list[Sequence[int | tuple[int, int]]] = field(default_factory=list)
+    lane: Lane | None = None
+
+    def take(
+        self, packed: bytes, times: list[float], offset: int, stamp: float, numbers: range
+    ) -> None:
+        """Take rows that came together, and are laid out one after another."""
+        if not self.numbers:
+            self.numbers = [ALONE] * len(self.offsets)
+        self.numbers += numbers
+        self.packed.append(packed)
+        self.times += times
+        self.offsets += [offset] * len(times)
+        self.stamps += [stamp] * len(times)
 
     def block(self, partition: int) -> GroupBlock:
         """Make the block of all rows."""
@@ -69,18 +83,20 @@ class Bucket:
         Readings beyond one a message.
     assembled : int
         Messages that became part of a row.
+    growing : dict
+        The block that grows of each group.
     """
 
     def __init__(self, partition: int) -> None:
         self.more = self.assembled = 0
         self._partition = partition
-        self._growing: dict[str, _Rows] = {}
+        self.growing: dict[str, _Rows] = {}
         self._items: list[_Rows | Expiry] = []
         self._rejected: list[Arrived] = []
 
     def add(self, group: str, row: Row, time: float, offset: int, stamp: float) -> None:
         """Take the row of a message that has no other; a block ends where channels change."""
-        rows = self._growing.get(group)
+        rows = self.growing.get(group)
         if (
             rows is None
             or rows.channels is not row.channels
@@ -107,13 +123,7 @@ class Bucket:
         for row in laid:
             rows = self._rows(group, row)
             last = first + row.count
-            if not rows.numbers:
-                rows.numbers = [ALONE] * len(rows.offsets)
-            rows.packed.append(row.packed)
-            rows.times += times[first:last]
-            rows.offsets += [offset] * (last - first)
-            rows.stamps += [stamp] * (last - first)
-            rows.numbers += range(first, last)
+            rows.take(row.packed, times[first:last], offset, stamp, range(first, last))
             first = last
         self.more += first - 1
 
@@ -137,9 +147,30 @@ class Bucket:
         rows.stamps.append(last.timestamp)
         rows.origins.append(offsets)
 
+    def open(self, lane: Lane, kind: Kind) -> _Rows:
+        """Return the block that rows of a lane belong to, and let it be known by that."""
+        rows = self._rows(lane.group, Row(lane.channels, b"", settled=True, kind=kind))
+        rows.lane = lane
+        return rows
+
+    def number(
+        self, rows: _Rows, packed: bytes, ts: float | list[float], offset: int, stamp: float
+    ) -> None:
+        """Take the rows of a message into a block where they have numbers, or will have."""
+        if isinstance(ts, list) and len(ts) > 1:
+            rows.take(packed, ts, offset, stamp, range(len(ts)))
+            self.more += len(ts) - 1
+            return
+        rows.packed.append(packed)
+        rows.times.append(ts[0] if isinstance(ts, list) else ts)
+        rows.offsets.append(offset)
+        rows.stamps.append(stamp)
+        if rows.numbers:
+            rows.numbers.append(ALONE)
+
     def expire(self, expiry: Expiry) -> None:
         """Forget a group, after what has come of it so far."""
-        self._growing.pop(expiry.group, None)
+        self.growing.pop(expiry.group, None)
         self._items.append(expiry)
 
     def reject(self, rejected: Rejected) -> None:
@@ -156,14 +187,14 @@ class Bucket:
 
     def _rows(self, group: str, row: Row, *, assembled: bool = False) -> _Rows:
         """Return the block that a row belongs to, a new one where it fits none."""
-        rows = self._growing.get(group)
+        rows = self.growing.get(group)
         like = row.channels, row.settled, row.kind
         if (
             rows is None
             or (rows.channels, rows.settled, rows.kind) != like
             or bool(rows.origins) is not assembled
         ):
-            rows = self._growing[group] = _Rows(group, *like)
+            rows = self.growing[group] = _Rows(group, *like)
             self._items.append(rows)
         return rows
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from flows.aging import Ages, Moment
+from flows.lanes import Lane
 from flows.pages import Pages
 from flows.samples import Assembled
 from flows.settings import Settings
@@ -54,6 +55,11 @@ class Groups:
     StateError
         If another release packed it, or it was damaged.
 
+    Attributes
+    ----------
+    lanes : dict of bytes to Lane
+        By key, what ordinary readings of groups that rest look like, where silence has no bound.
+
     Examples
     --------
     >>> groups = Groups(Settings(groups={"max": 1}))
@@ -76,6 +82,7 @@ class Groups:
         self._ages = self._aging()
         self._plans: dict[str, ChannelPlan] = {}
         self._resting: set[str] = set()
+        self.lanes: dict[bytes | None, Lane] = {}
         self._changed: set[str] = set()
 
     def __contains__(self, group: str) -> bool:
@@ -186,8 +193,10 @@ class Groups:
                 del self._plans[group]
                 return row
             self._enter(group, plan)
-        self._resting.discard(group)
+        self._wake_up(group)
         self._changed.add(group)
+        if isinstance(row, Row):
+            self._rest(group, plan)
         return row
 
     def _unsendable(self, group: str, channels: tuple[str, ...]) -> str:
@@ -215,16 +224,30 @@ class Groups:
         place = self._places.pop(group)
         self._pages.leave(place)
         self._plans.pop(group, None)
-        self._resting.discard(group)
+        self._wake_up(group)
         self._changed.discard(group)
 
     def _record(self, group: str) -> None:
         """Write down what is known of a group, and whether an ordinary reading leaves it so."""
         plan = self._plans[group]
         self._pages[self._places[group]] = _record(group, plan)
+        if group not in self._resting and not self._unsendable(group, plan.settled):
+            self._rest(group, plan)
+
+    def _rest(self, group: str, plan: ChannelPlan) -> None:
+        """Let a group rest whose ordinary readings change nothing; it is known to be sendable."""
         counting = plan.agreeing or plan.undecided or plan.misfits or plan.growing
-        if plan.settled and not counting and not self._unsendable(group, plan.settled):
-            self._resting.add(group)
+        if not plan.settled or counting:
+            return
+        self._resting.add(group)
+        if self._ages is None:
+            several = self._settings.for_group(group).coding.window == 1
+            lane = Lane(group, plan.settled, listed=plan.listed, several=several)
+            self.lanes[group.encode()] = lane
+
+    def _wake_up(self, group: str) -> None:
+        self._resting.discard(group)
+        self.lanes.pop(group.encode(), None)
 
     def _wake(self, group: str) -> ChannelPlan:
         settings = self._settings.for_group(group)

@@ -43,6 +43,7 @@ from flows import events
 from flows.assembling import Assembler
 from flows.bucketing import Bucket
 from flows.events import Tally
+from flows.express import Express
 from flows.groups import Groups
 from flows.health import keeping_failures
 from flows.items import Arrived, Expiry
@@ -195,6 +196,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._waiting = Assembler(shared.settings, topic, partition, samples, _message)
         self._aging = shared.settings.groups.ttl > 0
         self._read = reader(shared.settings)
+        self._express = Express(self._read, groups, self._take)
         self._queue = shared.consumer.open(partition, offset)
         self._next = offset
         self._latest = 0.0
@@ -263,9 +265,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
     def _emit(self, raws: list[Raw]) -> list[Arrived]:
         """Bucket readings by group, in order."""
         bucket = Bucket(self._partition)
-        take = self._take
-        for raw in raws:
-            take(raw, bucket)
+        self._express.take(raws, bucket)
         self._next, self._latest = (raws[-1].offset() or 0) + 1, _stamp(raws[-1])
         events.readings_received(self._shared.tally, len(raws) + bucket.more)
         if bucket.assembled:
@@ -342,6 +342,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
     def _assemble(self, raw: Raw, sample: Sample, bucket: Bucket) -> None:
         """Take a sample, and what it completes; the position of that is this message's."""
         group, time = sample.group, sample.time
+        self._groups.lanes.pop(raw.key(), None)  # the next ones would look for a row there
         at = raw.offset() or 0
         if done := self._waiting.add(group, time, sample.sensor, sample.value, at, raw):
             self._complete(done, _message(raw), bucket)

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from flows.wire.formats import FORMATS, Body, Fields, Format, named
+from flows.wire.formats import FORMATS, Body, Fields, Format, Quick, named
 from flows.wire.messages import (
     MAX_MESSAGE_BYTES,
     Fault,
@@ -42,6 +42,11 @@ class Reader:
     fields : Fields
         Where an object in a message has the parts of a reading.
 
+    Attributes
+    ----------
+    quicks : dict
+        What reads an ordinary message that has one header, or None; it raises at any other.
+
     Examples
     --------
     >>> read = Reader()
@@ -57,17 +62,20 @@ class Reader:
         format: Format = "json",  # noqa: A002  (its name in the settings)
         fields: Fields = FIELDS,
     ) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         reads = {name: named(name, fields) for name in FORMATS}
         self._default = reads[format]
         self._reads = reads | {kind: reads[name] for name in FORMATS for kind in FORMATS[name]}
         self._groups: dict[bytes | None, str] = {}
+        self.quicks: dict[Any, Quick] = {None: self._default.quick} | {
+            (CONTENT_TYPE, kind.encode()): read.quick for kind, read in self._reads.items()
+        }
 
     def __call__(
         self, key: bytes | None, value: bytes | None, headers: Headers, stamp: float
     ) -> Reading | Readings | Sample | Fault:
         """Read a message by its parts; `stamp` is its own time in seconds, negative for none."""
-        if not value or len(value) + len(key or b"") > self._max_bytes:
+        if not value or len(value) + len(key or b"") > self.max_bytes:
             return self._unread(key, value)
         body = self._of(headers)(value, headers) if headers else self._default(value, headers)
         if isinstance(body, Fault):
@@ -92,8 +100,8 @@ class Reader:
     def _unread(self, key: bytes | None, value: bytes | None) -> Fault:
         """Say why a message is not even looked at."""
         size = len(value or b"") + len(key or b"")
-        if size > self._max_bytes:
-            return Fault("size", f"expected at most {self._max_bytes} bytes, got {size}")
+        if size > self.max_bytes:
+            return Fault("size", f"expected at most {self.max_bytes} bytes, got {size}")
         got = "no" if value is None else "an empty"
         return Fault("schema", f"expected a reading, got {got} value")
 

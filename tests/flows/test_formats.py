@@ -253,13 +253,13 @@ class Raw(NamedTuple):
 
 
 class Queue:
-    """What arrives of a partition, all in one turn."""
+    """What arrives of a partition, so many a turn."""
 
-    def __init__(self, raws: list[Raw]) -> None:
-        self._raws = raws
+    def __init__(self, raws: list[Raw], size: int) -> None:
+        self._raws, self._size = raws, size
 
     def take(self, _most: int) -> list[Raw]:
-        raws, self._raws = self._raws, []
+        raws, self._raws = self._raws[: self._size], self._raws[self._size :]
         return raws
 
     def take_expired(self) -> None:
@@ -269,13 +269,15 @@ class Queue:
         return None
 
 
-def arrive(raws: Iterable[Raw], settings: Settings) -> tuple[list[Any], Tally]:
-    """What the source makes of messages."""
-    consumer = SimpleNamespace(open=lambda *_: Queue(list(raws)), health=Health())
+def arrive(raws: Iterable[Raw], settings: Settings, size: int = 10**6) -> tuple[list[Any], Tally]:
+    """What the source makes of messages, so many a turn."""
+    whole = list(raws)
+    consumer = SimpleNamespace(open=lambda *_: Queue(whole, size), health=Health())
     tally = Tally()
     shared = Shared(settings, tally, StopFlag(), cast(SharedConsumer, consumer), 1)
     reader = PartitionReader(shared, 0, None, Groups(settings))
-    return [item for _, item in reader.next_batch()], tally
+    turns = -(-len(whole) // size)
+    return [item for _ in range(turns) for _, item in reader.next_batch()], tally
 
 
 def batch(at: int, first: int, count: int, width: int = 3) -> Raw:
@@ -408,3 +410,57 @@ def test_frames_take_no_message_of_several_readings() -> None:
     block, rejected = items
     assert (rejected.reason, rejected.message.offset) == ("schema", 0)
     assert block.block.offsets.tolist() == [1, 2]
+
+
+def everything() -> list[Raw]:
+    """Messages of two groups in all forms, ordinary and not."""
+    rng, raws = np.random.default_rng(3), list[Raw]()
+    odd = [
+        {"values": [1, None, 3]}, {"values": [1, 2]}, {"values": [1, 2, 3], "group": "other"},
+        {"values": [1, 2, 3], "group": "press-0"}, {"values": [1, 2, 3], "ts": "2026-11-24"},
+        {"values": [1, 2, 3], "ts": 1764000000250}, {"values": {"0": 1, "1": 2, "2": 3}},
+        {"values": {"0": 1, "x": 2}}, {"sensor": "heat", "value": 1, "ts": 1}, {"values": "AAAA"},
+        {"values": [1, 2, 3], "note": "é"}, {"values": [1, 2, 3], "ts": [1]}, [1], {"values": []},
+        {"values": [[1, 2, 3]], "ts": [5]}, {"values": [1, 2, 3], "ts": -5},
+    ]  # fmt: skip
+    for at in range(1200):
+        form = FORMS[int(rng.integers(len(FORMS)))]
+        rows = rng.standard_normal((1 + 3 * form.several, 3)).astype(np.float32).astype(float)
+        value = form.write([float(at + row) for row in range(len(rows))], rows)
+        said = [("content-type", form.format.encode())]
+        if at < 60 or rng.random() < 0.3:
+            body = {"ts": at, "values": rows[0].tolist()}
+            value, said = json.dumps(body).encode(), JSON if rng.random() < 0.5 else []
+        elif rng.random() < 0.2:
+            body_ = odd[int(rng.integers(len(odd)))]
+            value, said = json.dumps(body_, ensure_ascii=False).encode(), JSON
+        elif rng.random() < 0.1:
+            said = [("trace", b"7"), *said]
+        raws.append(Raw(at, value, said, b"press-%d" % (at % 2)))
+    return raws
+
+
+def test_the_short_way_and_the_long_one_lead_to_the_same_rows() -> None:
+    # given that groups whose silence has a bound go the long way
+    found = []
+    for ttl in (0, 10**12):
+        settings = Settings.model_validate(
+            {"groups": {"ttl": ttl}, "kafka": {"max_message_bytes": 4096}}
+        )
+        items, tally = arrive(everything(), settings, size=40)
+        blocks = [
+            (item.group, item.block.channels, item.block.settled, item.block.values.tobytes(),
+             item.block.offsets.tolist(), item.block.times.tolist(), item.stamps, item.rows)
+            for item in items
+            if isinstance(item, GroupBlock)
+        ]  # fmt: skip
+        letters = [
+            (item.message.offset, item.reason, item.detail)
+            for item in items
+            if isinstance(item, Rejected)
+        ]
+        counts = tally.readings_received, dict(tally.readings_rejected), dict(tally.oddities)
+        found.append((blocks, letters, counts))
+    # then they do not differ
+    assert found[0] == found[1]
+    assert len(found[0][1]) > 20

@@ -6,12 +6,12 @@ says nothing that is known here, the settings do.
 
 from typing import Literal
 
-from flows.wire.formats.body import Body, Fields, Read
+from flows.wire.formats.body import Body, Fields, Quick, Read
 from flows.wire.formats.json_text import JsonText
 from flows.wire.formats.message_pack import MessagePack
 from flows.wire.formats.plain_floats import PlainFloats
 
-__all__ = ["FORMATS", "Body", "Fields", "Format", "Read", "named"]
+__all__ = ["FORMATS", "Body", "Fields", "Format", "Quick", "Read", "named"]
 
 Format = Literal["json", "msgpack", "float32", "float64"]
 

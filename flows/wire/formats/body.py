@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from flows.wire.messages import Fault, Headers, Reason
 
-__all__ = ["Body", "Content", "Fields", "Listed", "Numbers", "Read", "Shape", "Times"]
+__all__ = ["Body", "Content", "Fields", "Listed", "Numbers", "Quick", "Read", "Shape", "Times"]
 
 Numbers = list[float | None] | dict[str, float | None] | bytes
 Listed = list[list[float | None]] | dict[str, list[float | None]] | bytes
@@ -48,15 +48,40 @@ class Body(msgspec.Struct):
     value: float | UnsetType | None = UNSET
 
 
+class Quick(NamedTuple):
+    """How an ordinary message of a format is read, without asking whether it is one.
+
+    Parameters
+    ----------
+    decode : callable
+        Returns what has the fields of a `Body`, or raises.
+    text : bool
+        Whether the bytes have to be UTF-8.
+    """
+
+    decode: Callable[[bytes], Any]
+    text: bool = False
+
+
+def none_quick(_: bytes) -> Any:
+    """Read no message quickly."""
+    raise LookupError
+
+
 class Read(Protocol):
     """How messages of a format are read; any bytes give a value."""
+
+    @property
+    def quick(self) -> Quick:
+        """How ordinary ones are read."""
+        ...
 
     def __call__(self, value: bytes, headers: Headers) -> Body | Fault:
         """Read what a message says, or why it says nothing."""
         ...
 
 
-class _Ours(msgspec.Struct):
+class _Ours(msgspec.Struct, gc=False):
     """A reading's object as we have it; all else in it is ignored."""
 
     values: Numbers | UnsetType = UNSET

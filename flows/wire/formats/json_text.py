@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from flows.wire.formats.body import Body, Content, Fields, Shape
+from flows.wire.formats.body import Body, Content, Fields, Quick, Shape, none_quick
 from flows.wire.messages import Fault, Headers
 
 __all__ = ["JsonText"]
@@ -38,6 +38,7 @@ class JsonText:
         self._shape = Shape(fields)
         self._one = msgspec.json.Decoder(self._shape.one.type)
         self._plain, self._body = self._shape.one.plain, self._shape.one.body
+        self.quick = Quick(self._one.decode if self._plain else none_quick, text=True)
         self._many = msgspec.json.Decoder(self._shape.many.type)
 
     def __call__(self, value: bytes, headers: Headers) -> Body | Fault:  # noqa: ARG002

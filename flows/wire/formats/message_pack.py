@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from flows.wire.formats.body import Body, Fields, Shape
+from flows.wire.formats.body import Body, Fields, Quick, Shape, none_quick
 from flows.wire.messages import LONGEST_DETAIL, Fault, Headers
 
 __all__ = ["MessagePack"]
@@ -36,6 +36,7 @@ class MessagePack:
         self._shape = Shape(fields)
         self._one = msgspec.msgpack.Decoder(self._shape.one.type)
         self._plain, self._body = self._shape.one.plain, self._shape.one.body
+        self.quick = Quick(self._one.decode if self._plain else none_quick)
         self._many = msgspec.msgpack.Decoder(self._shape.many.type)
 
     def __call__(self, value: bytes, headers: Headers) -> Body | Fault:  # noqa: ARG002
