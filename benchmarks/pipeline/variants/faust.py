@@ -9,7 +9,7 @@ import sys
 
 import faust
 
-from benchmarks.pipeline.variants.begun import begin_with
+from benchmarks.pipeline.variants.begun import begin_with, rehearse
 from benchmarks.pipeline.variants.one import step
 from benchmarks.pipeline.variants.order import Order, Stopwatch, canned, order
 from oodl.stream import GroupState
@@ -64,6 +64,7 @@ def build(given: Order, watch: Stopwatch) -> faust.App:
 
 if __name__ == "__main__":
     sys.argv, given = sys.argv[:1], order()
+    rehearse(given.states, given.channels)
     faust.Worker(
         build(given, Stopwatch()), loglevel="WARN", quiet=True, redirect_stdouts=False
     ).execute_from_commandline()

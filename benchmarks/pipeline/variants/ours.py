@@ -14,7 +14,7 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 from bytewax.run import cli_main
 
-from benchmarks.pipeline.variants.begun import names, packed_states
+from benchmarks.pipeline.variants.begun import names, packed_states, rehearse
 from benchmarks.pipeline.variants.order import Order, Spent, canned, order
 from flows import dataflow
 from flows.dataflow import Pipeline, assemble
@@ -161,6 +161,7 @@ def main() -> None:
     member = Member(given.process, given.addresses, 0)
     tally.beats.peers = max(0, len(given.addresses) - 1)
     serve(Collector(tally, settings), settings.metrics.address, settings.metrics.port)
+    rehearse(given.states, given.channels)
     with (
         patch.object(dataflow, "Steps", steps_of(given)),
         assemble(settings, tally, stop, member) as pipeline,

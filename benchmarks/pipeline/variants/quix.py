@@ -9,7 +9,7 @@ from typing import Any
 from quixstreams import Application, message_context
 from quixstreams.models import BytesSerializer
 
-from benchmarks.pipeline.variants.begun import begin_with
+from benchmarks.pipeline.variants.begun import begin_with, rehearse
 from benchmarks.pipeline.variants.one import step
 from benchmarks.pipeline.variants.order import Order, Stopwatch, canned, order
 from oodl.stream import GroupState
@@ -55,6 +55,7 @@ def main() -> None:
     )
     readings = app.topic(given.topics["readings"], value_deserializer="json")
     codes = app.topic(given.topics["codes"], value_serializer=BytesSerializer())
+    rehearse(given.states, given.channels)
     watch = Stopwatch()
     frame = app.dataframe(readings)
     frame = frame.apply(Coder(given, watch), expand=True, metadata=True)
