@@ -1,6 +1,7 @@
 """The plots of README.md, from what is recorded; matplotlib is needed."""
 
 import importlib
+import statistics
 from typing import Any
 
 from benchmarks.record import RESULTS
@@ -25,6 +26,7 @@ def draw() -> None:
     _recovery(pyplot)
     _experiments(pyplot)
     _soak(pyplot)
+    _pipeline(pyplot)
 
 
 def _panels(pyplot: Any, count: int, share: str) -> Any:
@@ -99,6 +101,25 @@ def _soak(pyplot: Any) -> None:
     lines = [*others.get_lines(), *rate.get_lines()]
     others.legend(lines, [line.get_label() for line in lines], fontsize="x-small")
     _save(pyplot, figure, "soak")
+
+
+def _pipeline(pyplot: Any) -> None:
+    sections = load("pipeline")["sections"]
+    figure, (costs, delays) = pyplot.subplots(1, 2, figsize=INCHES, constrained_layout=True)
+    measured = sections.get("throughput", {}).get("microseconds", {})
+    names = [name for name in measured if "faust" not in name]  # many times the others
+    costs.barh(names, [measured[name]["cpu"] for name in names])
+    costs.invert_yaxis()
+    costs.tick_params("y", labelsize="x-small")
+    costs.set(title="CPU a message, us")
+    rates = sections.get("latency", {}).get("rates", {})
+    for figure_name in ("p50", "p99"):
+        waited = [statistics.median(each[figure_name] for each in rates[rate]) for rate in rates]
+        delays.loglog([int(rate) for rate in rates], waited, marker="o", label=figure_name)
+    delays.set(title="from sending to reading the code, ms", xlabel="readings a second")
+    delays.grid(visible=True, alpha=0.3)
+    delays.legend(fontsize="small")
+    _save(pyplot, figure, "pipeline")
 
 
 def _save(pyplot: Any, figure: Any, name: str) -> None:

@@ -321,6 +321,70 @@ def overlap() -> str:
     )  # fmt: skip
 
 
+def pipeline() -> str:
+    """CPU and wall of each way to get from readings to codes."""
+    measured = {
+        name: each
+        for section in ("throughput", "processes")
+        for name, each in _section(section).get("microseconds", {}).items()
+    }
+    ours = measured.get("ours", {}).get("cpu")
+    return table(
+        ("way", "CPU, us a message", "of ours", "wall, us a message", "rounds"),
+        (
+            (
+                name,
+                number(each["cpu"]),
+                f"{each['cpu'] / ours:.2f}" if ours else "",
+                number(each["wall"]),
+                len(each["rounds"]),
+            )
+            for name, each in measured.items()
+        ),
+    )
+
+
+def pipeline_latency() -> str:
+    """Milliseconds from sending a reading to reading its code, medians of the turns."""
+    shown = ("p50", "p99", "microseconds", "held")
+    return table(
+        ("readings a second", "p50, ms", "p99, ms", "CPU, us a reading", "share of the rate held"),
+        (
+            (rate, *(number(statistics.median(load[name] for load in loads)) for name in shown))
+            for rate, loads in _section("latency").get("rates", {}).items()
+        ),
+    )
+
+
+def pipeline_groups() -> str:
+    """What a reading costs at so many groups."""
+    shown = ("microseconds", "p50", "held")
+    return table(
+        (
+            "groups",
+            "epoch, s",
+            "snapshots' share at 1 s",
+            "CPU, us a reading",
+            "p50, ms",
+            "share of the rate held",
+        ),
+        (
+            (
+                name,
+                f"{each['epoch']:g}",
+                number(each["share"]),
+                *(number(statistics.median(load[key] for load in each["loads"])) for key in shown),
+            )
+            for name, each in _section("groups").get("groups", {}).items()
+        ),
+    )
+
+
+def _section(name: str) -> Record:
+    found: Record = load("pipeline")["sections"].get(name, {})
+    return found
+
+
 RECORDS = (
     "recovery",
     "experiments",
@@ -335,6 +399,7 @@ RECORDS = (
     "windows",
     "overlap",
     "soak",
+    "pipeline",
 )
 TABLES: dict[str, Callable[[], str]] = (
     {
@@ -351,11 +416,24 @@ TABLES: dict[str, Callable[[], str]] = (
         "real": real,
         "windows": windows,
         "overlap": overlap,
+        "pipeline": pipeline,
+        "pipeline-latency": pipeline_latency,
+        "pipeline-groups": pipeline_groups,
     }
     | {f"{name}-source": source(name) for name in RECORDS}
     | {
         f"{name}-bars": bars(name)
-        for name in ("recovery", "cost", "decoding", "group_step", "gaps", "drift", "real", "soak")
+        for name in (
+            "recovery",
+            "cost",
+            "decoding",
+            "group_step",
+            "gaps",
+            "drift",
+            "real",
+            "soak",
+            "pipeline",
+        )
     }
 )
 
