@@ -167,7 +167,7 @@ class Client:
     ) -> None:
         self.broker, self.folder = broker, folder
         self.name = f"c{uuid.uuid4().hex[:12]}"
-        self.topics = {role: f"{self.name}.{role}" for role in TopicSettings.model_fields}
+        self.topics = {role: f"{self.name}.{role}" for role in TopicSettings().model_dump()}
         if topics:
             create_topics(broker, self.name, partitions=2)
         self.address = broker.address_of(listener)

@@ -36,7 +36,7 @@ class OnApacheKafka:
         self.broker = broker
         self.lost = False
         name = uuid.uuid4().hex
-        topics = {role: f"{name}.{role}" for role in TopicSettings.model_fields}
+        topics = {role: f"{name}.{role}" for role in TopicSettings().model_dump()}
         for role, topic in topics.items():
             limit = largest if role == "codes" else 1_000_000
             broker.create_topic(topic, partitions=4, settings={"max.message.bytes": f"{limit}"})
