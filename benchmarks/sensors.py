@@ -153,7 +153,7 @@ def main() -> None:
         rounds = [{way: run(way, broker.address) for way in WAYS} for _ in range(ROUNDS)]
     figures = {way: round(median(each[way] for each in rounds), 2) for way in WAYS}
     ratios = {way: round(median(each[way] / each["bare"] for each in rounds), 2) for way in WAYS}
-    bars = [Bar("source / bare", ratios["source"], MOST)]
+    bars = [Bar(f"{way} / bare", ratios[way], MOST) for way in ("source", "step")]
     result = record(
         "CPU of a message of one sensor", bars, began, messages=MESSAGES, groups=GROUPS,
         sensors=SENSORS, us=figures, ratios=ratios, rounds=rounds,
