@@ -146,10 +146,6 @@ class Groups:
         group = readings.group
         if self._full(group):
             return self._no_room(group)
-        window = self._settings.for_group(group).coding.window
-        if window > 1 and len(readings.times) > 1:  # a frame's code has a place for offsets alone
-            single = f"expected one reading a message where coding.window is {window}, got several"
-            return Refusal("schema", single)
         plan = self._plans.get(group) or self._wake(group)
         rows = plan.admit_many(readings.values)
         last = rows if isinstance(rows, Refusal) else rows[-1]
@@ -241,9 +237,7 @@ class Groups:
             return
         self._resting.add(group)
         if self._ages is None:
-            several = self._settings.for_group(group).coding.window == 1
-            lane = Lane(group, plan.settled, listed=plan.listed, several=several)
-            self.lanes[group.encode()] = lane
+            self.lanes[group.encode()] = Lane(group, plan.settled, listed=plan.listed)
 
     def _wake_up(self, group: str) -> None:
         self._resting.discard(group)

@@ -23,8 +23,6 @@ class Lane:
         The settled ones.
     listed : bool
         Whether readings are lists; else they have names.
-    several : bool
-        Whether a message may have several.
 
     Raises
     ------
@@ -33,17 +31,15 @@ class Lane:
 
     Examples
     --------
-    >>> lane = Lane("press-7", ("flow", "speed"), listed=True, several=True)
+    >>> lane = Lane("press-7", ("flow", "speed"), listed=True)
     >>> len(lane.pack(1.0, 2.0))
     16
     """
 
-    __slots__ = ("_bytes", "_named", "_several", "_struct", "channels", "group", "listed", "pack")
+    __slots__ = ("_bytes", "_named", "_struct", "channels", "group", "listed", "pack")
 
-    def __init__(
-        self, group: str, channels: tuple[str, ...], *, listed: bool, several: bool
-    ) -> None:
-        self.group, self.channels, self.listed, self._several = group, channels, listed, several
+    def __init__(self, group: str, channels: tuple[str, ...], *, listed: bool) -> None:
+        self.group, self.channels, self.listed = group, channels, listed
         self._struct = Struct(f"<{len(channels)}d").pack
         self.pack = self._struct if listed else _not_listed
         self._bytes = 4 * len(channels)
@@ -61,8 +57,7 @@ class Lane:
             kind, values = values.kind, values.data
         count = len(body.ts) if body.ts.__class__ is list else 1
         size = self._bytes * count * (2 if kind == "<f8" else 1)
-        fits = values.__class__ is bytes and len(values) == size and self.listed
-        if fits and (count == 1 or self._several):
+        if values.__class__ is bytes and len(values) == size and self.listed:
             return kind, values
         if values.__class__ is list:
             return "<f8", self.pack(*values)

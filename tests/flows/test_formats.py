@@ -13,7 +13,7 @@ import pytest
 from flows.events import Tally
 from flows.group import Steps
 from flows.groups import Groups
-from flows.items import GroupBlock
+from flows.items import Expiry, GroupBlock
 from flows.kafka import Health, SharedConsumer, StopFlag
 from flows.settings import Settings, SettingsError, load
 from flows.source import PartitionReader, Shared
@@ -29,6 +29,7 @@ from flows.wire import (
     Sample,
     codes_from,
     decode_codes,
+    positions,
 )
 from oodl.channels import AGREEING, ANEW_AFTER
 from tests.checks import formats as suite
@@ -404,12 +405,22 @@ def test_what_is_cut_from_a_block_keeps_all_rows_of_a_message() -> None:
     ]  # fmt: skip
 
 
-def test_frames_take_no_message_of_several_readings() -> None:
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_frames_are_made_of_messages_of_several_readings_too(size: int) -> None:
+    # given a group whose channels are settled in the midst of a message
     settings = Settings.model_validate({"coding": {"window": 4}})
-    items, _ = arrive([batch(0, 0, 3), batch(1, 3, 1), single(2, 4)], settings)
-    block, rejected = items
-    assert (rejected.reason, rejected.message.offset) == ("schema", 0)
-    assert block.block.offsets.tolist() == [1, 2]
+    raws = [batch(0, 0, 30), single(1, 30), batch(2, 31, 7), batch(3, 38, 2)]
+    items, _ = arrive(raws, settings, size)
+    step = Steps(settings, Tally())(None)
+    # when it is coded
+    encoded, _ = step.on_batch(cast(list[GroupBlock | Expiry], items))
+    found = [
+        code for each in encoded for out in each.codes for code in decode_codes(out.value or b"")
+    ]
+    # then each reading has a place, and only the frame that is not full waits
+    places = [place for code in found for place in positions(code)]
+    given = [(0, 0, row) for row in range(30)] + [(0, 1, 0)] + [(0, 2, row) for row in range(7)]
+    assert places == [*given, (0, 3, 0)]
 
 
 def everything() -> list[Raw]:
