@@ -273,7 +273,9 @@ class Queue:
 def arrive(raws: Iterable[Raw], settings: Settings, size: int = 10**6) -> tuple[list[Any], Tally]:
     """What the source makes of messages, so many a turn."""
     whole = list(raws)
-    consumer = SimpleNamespace(open=lambda *_: Queue(whole, size), health=Health())
+    consumer = SimpleNamespace(
+        open=lambda *_: Queue(whole, size), health=Health(), leads=lambda _queue: True
+    )
     tally = Tally()
     shared = Shared(settings, tally, StopFlag(), cast(SharedConsumer, consumer), 1)
     reader = PartitionReader(shared, 0, None, Groups(settings))

@@ -80,7 +80,10 @@ def reader(
 ) -> PartitionReader:
     """One partition without a broker."""
     consumer = SimpleNamespace(
-        health=Health(), open=lambda _part, _offset: Queue(batches), others=lambda: {}
+        health=Health(),
+        open=lambda _part, _offset: Queue(batches),
+        others=lambda: {},
+        leads=lambda _queue: True,
     )
     shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
     offset, packed, samples = state or (None, b"", b"")

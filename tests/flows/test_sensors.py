@@ -81,7 +81,10 @@ def opened(
 ) -> Opened:
     queue, tally = Queue(iter(batches)), Tally()
     consumer = SimpleNamespace(
-        health=Health(), open=lambda _part, _offset: queue, others=lambda: {}
+        health=Health(),
+        open=lambda _part, _offset: queue,
+        others=lambda: {},
+        leads=lambda _queue: True,
     )
     shared = Shared(settings, tally, StopFlag(), cast(SharedConsumer, consumer), 1)
     offset, known, samples = state
