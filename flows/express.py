@@ -22,8 +22,12 @@ __all__ = ["Express"]
 LONGEST_KEY = 4 * 249  # bytes; with a longer value than is left the key is looked at
 FAR = 1e11  # a `ts` from here on is looked at more closely
 
-# What ends the short way: numbers that the group does not have, or bytes that are no such format.
-OTHERWISE = (DecodeError, *UNFIT, LookupError, TypeError, UnicodeError, RecursionError, SystemError)
+# What ends the short way: numbers that the group does not have, bytes that are no such format, or
+# no value at all.
+OTHERWISE = (
+    DecodeError, *UNFIT, LookupError, TypeError, UnicodeError, RecursionError, SystemError,
+    AttributeError,
+)  # fmt: skip
 
 
 class Express:
@@ -89,7 +93,7 @@ class Express:
         if size <= self._most:
             if ts is None and stamp >= 0:
                 return stamp
-            several = ts.__class__ is list and values.__class__ is bytes
+            several = ts.__class__ is list and ts and values.__class__ is bytes
             if several and 0.0 <= min(ts) <= max(ts) < FAR:
                 return ts
         raise LookupError(ts)

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterable
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
@@ -227,9 +228,10 @@ class Raw(NamedTuple):
     """A message as the client hands it on."""
 
     at: int
-    body: bytes
+    body: bytes | None
     said: list[tuple[str, bytes]] = JSON
     name: bytes = b"press-7"
+    stamp: int | None = None
 
     def topic(self) -> str:
         return "readings"
@@ -243,14 +245,14 @@ class Raw(NamedTuple):
     def key(self) -> bytes:
         return self.name
 
-    def value(self) -> bytes:
+    def value(self) -> bytes | None:
         return self.body
 
     def headers(self) -> list[tuple[str, bytes]]:
         return self.said
 
     def timestamp(self) -> tuple[int, int]:
-        return 1, 1000 * self.at
+        return 1, 1000 * self.at if self.stamp is None else self.stamp
 
 
 class Queue:
@@ -477,3 +479,23 @@ def test_the_short_way_and_the_long_one_lead_to_the_same_rows() -> None:
     # then they do not differ
     assert found[0] == found[1]
     assert len(found[0][1]) > 20
+
+
+@pytest.mark.parametrize(
+    ("strange", "reason"),
+    [
+        (Raw(40, None), "schema"),
+        (Raw(40, b""), "schema"),
+        (Raw(40, b'{"ts": [], "values": ""}'), "time"),
+    ],
+)
+def test_a_strange_message_of_a_settled_group_is_a_dead_letter(strange: Raw, reason: str) -> None:
+    ordinary = [single(at, at) for at in range(40)]
+
+    items, tally = arrive([*ordinary, strange, single(41, 41)], Settings())
+
+    [rejected] = [item for item in items if isinstance(item, Rejected)]
+    assert (rejected.reason, rejected.message.value) == (reason, strange.body)
+    offsets = [item.block.offsets.tolist() for item in items if isinstance(item, GroupBlock)]
+    assert list(chain.from_iterable(offsets)) == [*range(40), 41]
+    assert tally.readings_rejected == {reason: 1}
