@@ -13,7 +13,7 @@ from msgspec import DecodeError
 
 from flows.bucketing import Bucket
 from flows.groups import Groups
-from flows.wire import Reader
+from flows.wire import Reader, are_seconds
 from oodl.channels import UNFIT
 from oodl.packed import Kind
 
@@ -93,7 +93,6 @@ class Express:
         if size <= self._most:
             if ts is None and stamp >= 0:
                 return stamp
-            several = ts.__class__ is list and ts and values.__class__ is bytes
-            if several and 0.0 <= min(ts) <= max(ts) < FAR:
+            if ts.__class__ is list and values.__class__ is bytes and are_seconds(ts):
                 return ts
         raise LookupError(ts)

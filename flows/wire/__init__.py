@@ -32,7 +32,7 @@ from flows.wire.messages import (
     Rejected,
     Sample,
 )
-from flows.wire.moments import EARLIEST, LATEST
+from flows.wire.moments import EARLIEST, LATEST, are_seconds
 from flows.wire.names import LONGEST_GROUP
 from flows.wire.origin import Origin, origin_headers, origin_of, original
 from flows.wire.ours import WireError
@@ -60,6 +60,7 @@ __all__ = [
     "Rejected",
     "Sample",
     "WireError",
+    "are_seconds",
     "codes_from",
     "dead_letter",
     "decode",

@@ -1,11 +1,13 @@
 """When a reading was: seconds since 1970, from what its message says or from the message itself."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import isnan
 from typing import Any
 
 from flows.wire.messages import Fault
 
-__all__ = ["EARLIEST", "LATEST", "moment"]
+__all__ = ["EARLIEST", "LATEST", "are_seconds", "moment"]
 
 LONGEST_QUOTE = 40  # characters of the input that a detail may repeat
 MILLISECONDS_FROM = 1e11  # as seconds this would be the year 5138
@@ -25,6 +27,24 @@ def moment(ts: Any, fallback: float) -> float | Fault:
     if EARLIEST <= seconds < LATEST:
         return seconds
     return Fault("time", f"expected the years 1 to 9999, got {ts!r:.{LONGEST_QUOTE}} - at `$.ts`")
+
+
+def are_seconds(times: Sequence[Any]) -> bool:
+    """Tell whether times are seconds as they stand; of a NaN neither end of a list tells.
+
+    >>> are_seconds([1.0, 2.0]), are_seconds([1.0, float("nan")]), are_seconds([])
+    (True, False, False)
+
+    Raises
+    ------
+    TypeError
+        If some are no numbers.
+    """
+    return (
+        len(times) > 0
+        and 0.0 <= min(times) <= max(times) < MILLISECONDS_FROM
+        and not isnan(sum(times))
+    )
 
 
 def _seconds(ts: float | str) -> float:

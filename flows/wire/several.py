@@ -11,7 +11,7 @@ from typing import Any
 
 from flows.wire.formats import Body
 from flows.wire.messages import LONGEST_DETAIL, Fault, Readings
-from flows.wire.moments import MILLISECONDS_FROM, moment
+from flows.wire.moments import are_seconds, moment
 from oodl.packed import Packed
 
 __all__ = ["no_values", "packed", "readings_of", "several"]
@@ -73,7 +73,7 @@ def _times(ts: Any, count: int, stamp: float) -> list[float] | Fault:
         time = moment(None, stamp)
         return time if isinstance(time, Fault) else [time] * count
     try:
-        if 0.0 <= min(ts) <= max(ts) < MILLISECONDS_FROM:
+        if are_seconds(ts):
             return list(ts)
     except TypeError:
         pass  # some are text

@@ -481,12 +481,18 @@ def test_the_short_way_and_the_long_one_lead_to_the_same_rows() -> None:
     assert len(found[0][1]) > 20
 
 
+PACKED = [("content-type", b"msgpack")]
+NAN_SECOND = msgspec.msgpack.encode({"ts": [1.0, float("nan")], "values": bytes(24)})
+
+
 @pytest.mark.parametrize(
     ("strange", "reason"),
     [
         (Raw(40, None), "schema"),
         (Raw(40, b""), "schema"),
         (Raw(40, b'{"ts": [], "values": ""}'), "time"),
+        (Raw(40, NAN_SECOND, PACKED), "time"),
+        (Raw(40, b'{"ts": [1, NaN], "values": [[1, 2, 3], [4, 5, 6]]}'), "time"),
     ],
 )
 def test_a_strange_message_of_a_settled_group_is_a_dead_letter(strange: Raw, reason: str) -> None:
