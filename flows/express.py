@@ -91,7 +91,7 @@ class Express:
     def _times(self, ts: Any, stamp: float, values: Any, size: int) -> Any:
         """Return the message's own time where `ts` is None, and a list of times that are near."""
         if size <= self._most:
-            if ts is None and stamp >= 0:
+            if ts is None and 0.0 <= stamp < FAR:
                 return stamp
             if ts.__class__ is list and values.__class__ is bytes and are_seconds(ts):
                 return ts

@@ -493,6 +493,7 @@ NAN_SECOND = msgspec.msgpack.encode({"ts": [1.0, float("nan")], "values": bytes(
         (Raw(40, b'{"ts": [], "values": ""}'), "time"),
         (Raw(40, NAN_SECOND, PACKED), "time"),
         (Raw(40, b'{"ts": [1, NaN], "values": [[1, 2, 3], [4, 5, 6]]}'), "time"),
+        (Raw(40, b'{"values": [1, 2, 3]}', stamp=2**62), "time"),
     ],
 )
 def test_a_strange_message_of_a_settled_group_is_a_dead_letter(strange: Raw, reason: str) -> None:
