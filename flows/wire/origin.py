@@ -8,6 +8,7 @@ __all__ = ["Origin", "origin_headers", "origin_of", "original"]
 
 TOPIC, PARTITION, OFFSET = "oodl-origin-topic", "oodl-origin-partition", "oodl-origin-offset"
 KEY, TIMESTAMP = "oodl-origin-key", "oodl-origin-timestamp"
+LONGEST_NUMBER = 18  # digits; more are none of ours, and may have no place in 64 bits
 OURS = frozenset({TOPIC, PARTITION, OFFSET, KEY, TIMESTAMP})
 
 
@@ -40,13 +41,8 @@ def origin_headers(message: Message) -> Headers:
 def origin_of(headers: Headers) -> Origin | None:
     """Return where a message was before; None where its headers do not say."""
     said = dict(headers)
-    partition, offset = said.get(PARTITION), said.get(OFFSET)
-    if partition is None or offset is None:
-        return None
-    try:
-        return Origin(int(partition), int(offset))
-    except ValueError:
-        return None
+    partition, offset = _number(said.get(PARTITION)), _number(said.get(OFFSET))
+    return None if partition is None or offset is None else Origin(partition, offset)
 
 
 def original(message: Message) -> Message:
@@ -60,15 +56,22 @@ def original(message: Message) -> Message:
     place, said = origin_of(message.headers), dict(message.headers)
     if place is None:
         return message
-    stamp = said.get(TIMESTAMP)
+    stamp = _number(said.get(TIMESTAMP))
     return Message(
         (said.get(TOPIC) or b"").decode(errors="replace"),
         *place,
         said.get(KEY),
         message.value,
         _own(message.headers),
-        int(stamp) / 1000 if stamp is not None and stamp.isdigit() else -1.0,
+        -1.0 if stamp is None else stamp / 1000,
     )
+
+
+def _number(text: bytes | None) -> int | None:
+    """Return a number as we write it; None where anyone else has written something."""
+    if text is None or len(text) > LONGEST_NUMBER or not text.isdigit():
+        return None
+    return int(text)
 
 
 def _own(headers: Headers) -> Headers:

@@ -270,3 +270,29 @@ def test_a_dead_letter_of_the_internal_topic_is_the_message_as_it_was_sent() -> 
     assert rejected.at == (0, 7)
     output = letter_of(chosen, rejected)
     assert (output.partition, output.first, output.last) == (0, 7, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("partition", b"9" * 30), ("partition", b"-1"), ("offset", b"9" * 30), ("offset", b"-1"),
+        ("offset", b"9" * 5000), ("timestamp", b"9" * 400), ("timestamp", b"9" * 5000),
+    ],
+)  # fmt: skip
+def test_an_origin_that_is_none_of_ours_costs_no_message_and_does_not_end_the_flow(
+    name: str, content: bytes
+) -> None:
+    class Forged(Internal):
+        def headers(self) -> Any:
+            return [*super().headers(), (f"oodl-origin-{name}", content)]
+
+    chosen = Settings(topics={"repartitioned": "internal"})
+    body = b'{"ts": 1, "values": {"heat": 7}}'
+    part, _, tally = opened(chosen, [[Forged(0, b"oven", body), Forged(1, b"oven", b"{")]])
+
+    rows = [item for _, item in part.next_batch() if isinstance(item, GroupBlock)]
+    part.snapshot()
+
+    assert [row.block.values.tolist() for row in rows] == [[[7.0]]]
+    told = (tally.readings_rejected, tally.oddities)
+    assert told in (({"json": 1}, {}), ({}, {"repartitioned_twice": 1}))
