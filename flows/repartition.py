@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Protocol, cast
 
-import msgspec
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as Raw
 
@@ -38,6 +37,7 @@ from flows.kafka import (
     committed,
 )
 from flows.outbox import letter_of
+from flows.reading import reader
 from flows.settings import Settings
 from flows.transactions import LONGEST
 from flows.wire import Headers, Message, Rejected, origin_headers
@@ -46,12 +46,6 @@ __all__ = ["Repartition"]
 
 MOST = 500  # messages a turn of a partition: those of a backlog stay close together in time
 ENVELOPE = 512  # bytes of a record beside key, value and headers, seen from above
-
-
-class _Named(msgspec.Struct):
-    """The field that names a message's group."""
-
-    group: str | None = None
 
 
 class Repartition:
@@ -85,7 +79,7 @@ class Repartition:
             number: self._consumer.open(number, begin.get(number))
             for number in settings.workers.own(count)
         }
-        self._named = msgspec.json.Decoder(_Named)
+        self._read = reader(settings)
         self._reached: dict[int, int] = {}
 
     def run(self) -> None:
@@ -138,11 +132,9 @@ class Repartition:
 
     def _group(self, message: Message) -> bytes | None:
         """Name the group: its field where there is one, since the key may be the sensor's."""
-        try:
-            group = self._named.decode(message.value or b"").group
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return message.key
-        return message.key if group is None else group.encode()
+        group = self._read.field(message)
+        # what has no UTF-8 is a dead letter of the pipeline's
+        return message.key if group is None else group.encode(errors="surrogatepass")
 
     def _commit(self) -> None:
         """Have everything confirmed, and with it how far it reaches."""

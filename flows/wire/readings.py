@@ -97,6 +97,19 @@ class Reader:
         """Read a message as a whole."""
         return self(message.key, message.value, message.headers, message.timestamp)
 
+    def field(self, message: Message) -> str | None:
+        """Return what a message's field says of its group; None where nothing does.
+
+        >>> message = Message("in", 0, 7, b"heat", b'{"group": "oven", "value": NaN}', [], 0.0)
+        >>> Reader().field(message)
+        'oven'
+        """
+        value, headers = message.value, message.headers
+        if not value or len(value) > self.max_bytes:
+            return None
+        body = self._of(headers)(value, headers)
+        return None if isinstance(body, Fault) else body.group
+
     def _unread(self, key: bytes | None, value: bytes | None) -> Fault:
         """Say why a message is not even looked at."""
         size = len(value or b"") + len(key or b"")

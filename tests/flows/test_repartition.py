@@ -1,0 +1,130 @@
+"""Messages to the internal topic, without a broker."""
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from flows import repartition
+from flows.events import Tally
+from flows.kafka import Cluster, Health, OffsetExpired, Output, StopFlag
+from flows.repartition import Repartition
+from flows.settings import Settings
+from tests.flows.test_sensors import Raw
+
+
+class Queue:
+    """What arrives of a partition, once."""
+
+    def __init__(self, raws: list[Raw], expired: OffsetExpired | None) -> None:
+        self._raws, self._expired = raws, expired
+
+    def take(self, _most: int) -> list[Raw]:
+        raws, self._raws = self._raws, []
+        return raws
+
+    def take_expired(self) -> OffsetExpired | None:
+        expired, self._expired = self._expired, None
+        return expired
+
+
+class Way:
+    """Keeps what is written."""
+
+    def __init__(self, *_: object) -> None:
+        self.written: list[Output] = []
+
+    def begin(self) -> dict[int, int]:
+        return {}
+
+    def write(self, output: Output) -> None:
+        self.written.append(output)
+
+    def hear(self) -> None:
+        """Nothing is ever answered."""
+
+    def commit(self, _reached: object) -> list[Any]:
+        return []
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class RunningError(Exception):
+    """It has not ended by itself."""
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    raws: list[Raw],
+    settings: Settings,
+    expired: OffsetExpired | None = None,
+    partitions: int = 1,
+) -> tuple[list[Output], Tally, bool]:
+    """Move some messages; tell also whether it ended by itself."""
+    health, tally, way = Health(), Tally(), Way()
+    turns: Iterator[None] = iter([None] * 3)
+
+    def rest(_queue: object) -> None:
+        health.partitions["sensors.readings"] = partitions
+        if next(turns, 0) == 0:
+            raise RunningError
+
+    consumer = SimpleNamespace(
+        health=health,
+        open=lambda *_: Queue(raws, expired),
+        rest=rest,
+        commit=lambda *_: None,
+        close=lambda: None,
+    )
+    monkeypatch.setattr(repartition, "SharedConsumer", lambda *_, **__: consumer)
+    monkeypatch.setattr(repartition, "_Confirmed", lambda *_: way)
+    cluster = Cluster("a", {"sensors.readings": 1})
+    try:
+        Repartition(settings, tally, StopFlag(), cluster).run()
+    except RunningError:
+        return way.written, tally, False
+    return way.written, tally, True
+
+
+def chosen(**more: Any) -> Settings:
+    return Settings.model_validate({"topics": {"repartitioned": "internal"}, **more})
+
+
+class Packed(Raw):
+    def headers(self) -> Any:
+        return [("content-type", b"msgpack")]
+
+
+ONE = {"group": "oven", "sensor": "heat", "value": 1.5, "ts": 1.0}
+FOREIGN = {"device": {"id": "oven"}, "sensor": "heat", "value": 1.5, "ts": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("raw", "settings"),
+    [
+        (Raw(0, b"heat", json.dumps(ONE).encode()), {}),
+        (Raw(0, b"heat", json.dumps(ONE | {"value": float("nan")}).encode()), {}),
+        (Packed(0, b"heat", msgspec.msgpack.encode(ONE)), {}),
+        (
+            Raw(0, b"heat", json.dumps(FOREIGN).encode()),
+            {"messages": {"fields": {"group": "device.id"}}},
+        ),
+    ],
+)
+def test_the_field_names_the_group_in_any_format_and_place(
+    monkeypatch: pytest.MonkeyPatch, raw: Raw, settings: dict[str, Any]
+) -> None:
+    [output], *_ = run(monkeypatch, [raw], chosen(**settings))
+
+    assert (output.topic, output.key, output.value) == ("internal", b"oven", raw.body)
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b'{"sensor": "heat", "value": 1}'])
+def test_where_no_field_does_the_key_names_it(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    [output], *_ = run(monkeypatch, [Raw(0, b"heat", body)], chosen())
+
+    assert output.key == b"heat"
