@@ -9,6 +9,8 @@ Ordering
     Messages of a group and a partition keep their order.
 What is too large
     With its headers: a dead letter, as the pipeline would write.
+Offset expired
+    Said as an event; then what is left is read, or it stops, as ``recovery.expired`` says.
 SIGTERM
     What was read is confirmed and committed, then it ends.
 """
@@ -22,6 +24,7 @@ from confluent_kafka import Message as Raw
 
 from flows import access, events
 from flows.events import Tally
+from flows.expired import tell_expired
 from flows.kafka import (
     Cluster,
     ConfirmedProducer,
@@ -64,6 +67,8 @@ class Repartition:
     ------
     DeliveryError, FencedError
         When the broker does not let it write.
+    ExpiredError
+        When the offset to go on from has expired, and the settings say to stop.
     """
 
     def __init__(self, settings: Settings, tally: Tally, stop: StopFlag, cluster: Cluster) -> None:
@@ -87,7 +92,11 @@ class Repartition:
         due = monotonic()
         while not self._stop:
             for queue in self._queues.values():
-                self._move(queue.take(MOST))
+                raws = queue.take(MOST)
+                if expired := queue.take_expired():
+                    topic = self._settings.topics.readings
+                    tell_expired(self._settings, self._tally, topic, expired)
+                self._move(raws)
             self._way.hear()
             if monotonic() >= due:
                 self._commit()

@@ -43,11 +43,12 @@ from flows import events
 from flows.assembling import Assembler
 from flows.bucketing import Bucket
 from flows.events import Tally
+from flows.expired import ExpiredError, tell_expired
 from flows.express import Express
 from flows.groups import Groups
 from flows.health import keeping_failures
 from flows.items import Arrived, Expiry
-from flows.kafka import OffsetExpired, SharedConsumer, StopFlag
+from flows.kafka import SharedConsumer, StopFlag
 from flows.reading import reader
 from flows.samples import Outcome, Refused
 from flows.settings import Settings
@@ -64,7 +65,6 @@ from flows.wire import (
     original,
 )
 from oodl.channels import Refusal, Row
-from oodl.errors import OodlError
 
 __all__ = ["ExpiredError", "KafkaSource", "PartitionReader", "Resume", "Shared"]
 
@@ -74,10 +74,6 @@ MOST = 5000  # messages a turn: a partition with a backlog leaves the others the
 # The next offset, what is known of the groups, and the samples that wait.
 Resume = tuple[int | None, bytes, bytes]
 Older = tuple[int | None, bytes]  # before there were samples
-
-
-class ExpiredError(OodlError, LookupError):
-    """Readings that should be gone on with are no longer there."""
 
 
 @dataclass(slots=True)
@@ -221,7 +217,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             self._shared.meanwhile()
         raws = self._queue.take(MOST)
         if expired := self._queue.take_expired():
-            self._expire(expired)
+            topic = self._shared.settings.topics.source
+            tell_expired(self._shared.settings, self._shared.tally, topic, expired)
         items = self._emit(raws) if raws else []
         behind = self._queue.behind(self._next)
         self._beats.turn(monotonic(), partition=self._partition, taken=len(raws), behind=behind)
@@ -250,17 +247,6 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             events.partitions_shared(self._shared.tally, other=other, partitions=partitions)
         self._tell_lag()
         return self._next, self._groups.pack(), self._waiting.pack()
-
-    def _expire(self, expired: OffsetExpired) -> None:
-        """Say that the offset to go on from has expired, and stop if the settings say so."""
-        events.offset_expired(self._shared.tally, expired.partition, expired.offset)
-        if self._shared.settings.recovery.expired == "stop":
-            place = f"{self._shared.settings.topics.source}/{expired.partition}"
-            msg = (
-                f"topics.readings: {place}: expected to go on at offset {expired.offset}, which is "
-                "deleted; set recovery.expired = 'earliest' to go on with what is left"
-            )
-            raise ExpiredError(msg)
 
     def _emit(self, raws: list[Raw]) -> list[Arrived]:
         """Bucket readings by group, in order."""

@@ -1,4 +1,4 @@
-"""Messages to the internal topic, without a broker."""
+"""Messages to the internal topic: by which group, and when it stops; without a broker."""
 
 import json
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import pytest
 
 from flows import repartition
 from flows.events import Tally
+from flows.expired import ExpiredError
 from flows.kafka import Cluster, Health, OffsetExpired, Output, StopFlag
 from flows.repartition import Repartition
 from flows.settings import Settings
@@ -128,3 +129,17 @@ def test_where_no_field_does_the_key_names_it(monkeypatch: pytest.MonkeyPatch, b
     [output], *_ = run(monkeypatch, [Raw(0, b"heat", body)], chosen())
 
     assert output.key == b"heat"
+
+
+@pytest.mark.parametrize("way", ["earliest", "stop"])
+def test_an_offset_that_has_expired_is_told_and_stops_it_as_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    settings, expired = chosen(recovery={"expired": way}), OffsetExpired(0, 7, "gone")
+
+    if way == "stop":
+        with pytest.raises(ExpiredError, match=r"sensors\.readings/0: .*offset 7"):
+            run(monkeypatch, [], settings, expired)
+        return
+    _, tally, _ = run(monkeypatch, [], settings, expired)
+    assert tally.oddities["offset_expired"] == 1
