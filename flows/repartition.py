@@ -11,6 +11,8 @@ What is too large
     With its headers: a dead letter, as the pipeline would write.
 Offset expired
     Said as an event; then what is left is read, or it stops, as ``recovery.expired`` says.
+Partition added
+    Said as an event, then it ends as on SIGTERM: the next start reads the new one as well.
 SIGTERM
     What was read is confirmed and committed, then it ends.
 """
@@ -75,6 +77,7 @@ class Repartition:
         self._settings, self._tally, self._stop = settings, tally, stop
         topic, count = settings.topics.readings, cluster.partitions[settings.topics.readings]
         exactly = settings.recovery.delivery == "exactly-once"
+        self._partitions = count
         self._way: _Way = (_InTransactions if exactly else _Confirmed)(settings, stop, count)
         self._consumer = SharedConsumer(
             settings.kafka, topic=topic, group=access.group_of_repartition(settings)
@@ -90,7 +93,7 @@ class Repartition:
     def run(self) -> None:
         """Read and write, until the process is asked to end."""
         due = monotonic()
-        while not self._stop:
+        while not self._ending():
             for queue in self._queues.values():
                 raws = queue.take(MOST)
                 if expired := queue.take_expired():
@@ -106,6 +109,15 @@ class Repartition:
         self._commit()
         self._way.close()
         self._consumer.close()
+
+    def _ending(self) -> bool:
+        """Tell whether the process was asked to end, or has to for a new partition."""
+        topic = self._settings.topics.readings
+        found = self._consumer.health.partitions.get(topic, 0)
+        if found > self._partitions and not self._stop:
+            events.partitions_added(self._tally, topic=topic, was=self._partitions, now=found)
+            self._stop.set("a new partition")
+        return bool(self._stop)
 
     def _move(self, raws: list[Raw]) -> None:
         for raw in raws:

@@ -131,6 +131,15 @@ def test_where_no_field_does_the_key_names_it(monkeypatch: pytest.MonkeyPatch, b
     assert output.key == b"heat"
 
 
+def test_a_partition_that_is_added_ends_it_for_a_start_that_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, tally, ended = run(monkeypatch, [], chosen(), partitions=2)
+
+    assert ended
+    assert tally.oddities["partitions_added"] == 1
+
+
 @pytest.mark.parametrize("way", ["earliest", "stop"])
 def test_an_offset_that_has_expired_is_told_and_stops_it_as_the_settings_say(
     monkeypatch: pytest.MonkeyPatch, way: str
