@@ -45,12 +45,11 @@ from flows.outbox import letter_of
 from flows.reading import reader
 from flows.settings import Settings
 from flows.transactions import LONGEST
-from flows.wire import Headers, Message, Rejected, origin_headers
+from flows.wire import Headers, Message, Rejected, origin_headers, record_size
 
 __all__ = ["Repartition"]
 
 MOST = 500  # messages a turn of a partition: those of a backlog stay close together in time
-ENVELOPE = 512  # bytes of a record beside key, value and headers, seen from above
 
 
 class Repartition:
@@ -140,7 +139,7 @@ class Repartition:
             last=message.offset,
         )
         most = settings.kafka.max_message_bytes
-        if (size := output.size + ENVELOPE) <= most:
+        if (size := record_size(output.key, output.value, output.headers)) <= most:
             return output
         detail = f"expected at most {most} bytes with headers, got {size}"
         events.reading_rejected(

@@ -13,7 +13,7 @@ from flows.wire.codes import (
     origins,
     positions,
 )
-from flows.wire.dead_letters import DeadLetter, dead_letter, refused
+from flows.wire.dead_letters import DeadLetter, dead_letter, record_size, refused
 from flows.wire.dictionaries import (
     DictionaryMessage,
     decode_dictionary,
@@ -74,6 +74,7 @@ __all__ = [
     "original",
     "origins",
     "positions",
+    "record_size",
     "refused",
     "to_version",
 ]

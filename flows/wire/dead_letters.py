@@ -6,7 +6,7 @@ from typing import NamedTuple
 from flows.wire.messages import LONGEST_DETAIL, MAX_MESSAGE_BYTES, Headers, Message, Rejected
 from flows.wire.ours import place
 
-__all__ = ["DeadLetter", "dead_letter", "refused"]
+__all__ = ["DeadLetter", "dead_letter", "record_size", "refused"]
 
 CUT = 65536  # what is kept of a message that is too large to be kept whole
 ENVELOPE = 512  # more than a record batch's own header and the lengths inside of it
@@ -39,7 +39,9 @@ def dead_letter(rejected: Rejected, max_bytes: int = MAX_MESSAGE_BYTES) -> DeadL
     if message.timestamp >= 0:
         said.append(("oodl-timestamp", b"%d" % round(1000 * message.timestamp)))
     whole = DeadLetter(message.key, message.value, [*message.headers, *said])
-    return whole if _size(whole) <= max_bytes else _cut(message, said, min(CUT, max_bytes // 4))
+    return (
+        whole if record_size(*whole) <= max_bytes else _cut(message, said, min(CUT, max_bytes // 4))
+    )
 
 
 def refused(topic: str, key: bytes | None, value: bytes, detail: str) -> Rejected:
@@ -62,16 +64,20 @@ def refused(topic: str, key: bytes | None, value: bytes, detail: str) -> Rejecte
     return Rejected(message, "refused", detail + until)
 
 
-def _size(letter: DeadLetter) -> int:
-    """Bytes that a record takes, seen from above."""
-    headers = sum(len(name.encode()) + len(value or b"") + 8 for name, value in letter.headers)
-    return ENVELOPE + len(letter.key or b"") + len(letter.value or b"") + headers
+def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Bytes that a record takes, seen from above.
+
+    >>> record_size(b"oven", b"{}", [("é", None)])
+    528
+    """
+    said = sum(len(name.encode()) + len(content or b"") + 8 for name, content in headers)
+    return ENVELOPE + len(key or b"") + len(value or b"") + said
 
 
 def _cut(message: Message, said: Headers, room: int) -> DeadLetter:
     value = message.value or b""
     size = str(len(value)).encode()
     digest = hashlib.sha256(value).hexdigest().encode()
-    own = message.headers if _size(DeadLetter(None, None, message.headers)) <= room else []
+    own = message.headers if record_size(None, None, message.headers) <= room else []
     headers = [*own, *said, ("oodl-size", size), ("oodl-sha256", digest)]
     return DeadLetter(message.key and message.key[:room], value[:room], headers)

@@ -131,6 +131,24 @@ def test_where_no_field_does_the_key_names_it(monkeypatch: pytest.MonkeyPatch, b
     assert output.key == b"heat"
 
 
+class Laden(Raw):
+    def headers(self) -> Any:
+        return [("é", b"")] * 200
+
+
+def test_what_has_no_room_with_its_headers_is_a_dead_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # given a record that has the room for its bytes, not for its headers with their lengths
+    settings = chosen(kafka={"max_message_bytes": 4096})
+    raws: list[Raw] = [Laden(at, b"heat", b" " * size) for at, size in enumerate((1000, 2600))]
+
+    first, second = run(monkeypatch, raws, settings)[0]
+
+    assert (first.topic, second.topic) == ("internal", "sensors.dead-letters")
+    assert dict(second.headers)["oodl-reason"] == b"size"
+
+
 def test_a_partition_that_is_added_ends_it_for_a_start_that_reads_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
