@@ -57,7 +57,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     topics : dict of str to str
         The topics by their role, as in the settings.
     partitions : int
-        Of the readings topic; more may come, fewer may not.
+        Of the topic that is read; more may come, fewer may not.
     sink_parts : int
         Fixed at first start.
     state_format : int
@@ -76,6 +76,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     epoch_seconds: float
     worker: int = 0
     workers: int = 1
+
+    @property
+    def source(self) -> str:
+        """The topic that is read: the internal one, where there is one."""
+        return self.topics.get("repartitioned", self.topics["readings"])
 
 
 def check_or_create(folder: Path, expected: Manifest) -> Manifest:
@@ -266,5 +271,5 @@ def _differences(found: Manifest, expected: Manifest) -> list[str]:
         problems.append(f"workers.index: {told}; undo the change")
     if expected.partitions < found.partitions:
         fewer = f"expected at least {found.partitions}, got {expected.partitions}"
-        problems.append(f"partitions of {expected.topics['readings']}: {fewer}; {REMEDY}")
+        problems.append(f"partitions of {expected.source}: {fewer}; {REMEDY}")
     return problems

@@ -117,18 +117,18 @@ def _partitions(settings: Settings, known: Manifest, workers: int) -> int:
         When there are fewer partitions than workers.
     """
     cluster = describe(settings.kafka)
-    cluster.require(readings=known.topics["readings"])
+    cluster.require(readings=known.source)
     if cluster.id != known.cluster:
         msg = (
             f"{settings.recovery.folder}: expected to be of cluster {cluster.id}, got "
             f"{known.cluster}; correct kafka.bootstrap or recovery.folder"
         )
         raise ManifestError(msg)
-    partitions = cluster.partitions[known.topics["readings"]]
+    partitions = cluster.partitions[known.source]
     if workers > partitions:
         msg = (
             f"--workers: expected at most the {partitions} partitions of "
-            f"{known.topics['readings']}, got {workers}; take fewer"
+            f"{known.source}, got {workers}; take fewer"
         )
         raise ValueFault(msg)
     return partitions
