@@ -202,7 +202,7 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
         When broker, topics or recovery folder do not fit the settings.
     """
     cluster = admit(settings.kafka, access.to_run(settings, SINK_PARTS))
-    cluster.require(**settings.topics.model_dump())
+    cluster.require(**settings.topics.of_pipeline)
     partitions = cluster.partitions[settings.topics.source]
     _require_work(settings, partitions, member)
     manifest.check_workers(settings.recovery.folder, settings.workers.count)
@@ -248,7 +248,7 @@ def _require_work(settings: Settings, partitions: int, member: Member) -> None:
     if processes * settings.workers.count > partitions:
         msg = (
             f"topics.readings: expected a partition a process, got {partitions} partitions of "
-            f"{settings.topics.readings} for {processes * settings.workers.count} processes; "
+            f"{settings.topics.source} for {processes * settings.workers.count} processes; "
             "start fewer"
         )
         raise ValueFault(msg)

@@ -182,6 +182,14 @@ class TopicSettings(_Section):
         """The topic that the pipeline reads: the internal one, where there is one."""
         return self.repartitioned or self.readings
 
+    @property
+    def of_pipeline(self) -> dict[str, str]:
+        """What the pipeline reads and writes; without a right to others it does not see them."""
+        known = self.model_dump()
+        if self.repartitioned is not None:
+            del known["readings"]
+        return known
+
     @model_serializer(mode="wrap")
     def _there(self, whole: SerializerFunctionWrapHandler) -> dict[str, str]:
         """Leave out the topic that there is not."""

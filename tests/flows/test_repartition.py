@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from flows import repartition
+from flows import dataflow, repartition
 from flows.events import Tally
 from flows.expired import ExpiredError
 from flows.kafka import Cluster, Health, OffsetExpired, Output, StopFlag
 from flows.repartition import Repartition
 from flows.settings import Settings
+from oodl.errors import ValueFault
 from tests.flows.test_sensors import Raw
 
 
@@ -170,3 +171,16 @@ def test_an_offset_that_has_expired_is_told_and_stops_it_as_the_settings_say(
         return
     _, tally, _ = run(monkeypatch, [], settings, expired)
     assert tally.oddities["offset_expired"] == 1
+
+
+def test_the_pipeline_does_not_ask_for_the_topic_that_it_does_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # given a client that may see what the pipeline reads and writes
+    settings = chosen(workers={"count": 7})
+    seen = [settings.topics.codes, settings.topics.dictionaries, settings.topics.dead_letters]
+    cluster = Cluster("a", dict.fromkeys([*seen, "internal"], 6))
+    monkeypatch.setattr(dataflow, "admit", lambda *_: cluster)
+
+    with pytest.raises(ValueFault, match="got 6 partitions of internal for 7"):
+        dataflow.assemble(settings, Tally(), StopFlag())
