@@ -349,6 +349,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
                     told = self._reject(_message(raw), cast(Reason, row.reason), row.detail)
                     told.at = self._partition, last.offset
                     bucket.reject(told)
+                if each.group not in self._groups:  # it takes no one's place
+                    self._waiting.forget(each.group)
                 continue
             if row.unknown:
                 self._tell_unknown(each.group, row)

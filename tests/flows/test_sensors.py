@@ -237,6 +237,22 @@ def test_a_group_whose_time_is_over_is_forgotten_by_both(mode: str) -> None:
     assert not tally.readings_rejected
 
 
+@pytest.mark.parametrize("mode", ["bucket", "last"])
+def test_a_group_of_which_nothing_fits_takes_no_place(mode: str) -> None:
+    chosen = Settings(sensors={"mode": mode}, groups={"max": 2}, channels={"names": ["heat"]})
+    strange = [sample(at, f"saw-{at}", "noise", 0.1 * at) for at in range(2)]
+    fitting = [sample(2 + at, "oven", "heat", 5.0 * at) for at in range(5)]
+    part, _, tally = opened(chosen, [strange, fitting])
+    part.next_batch()
+
+    part.next_batch()
+
+    assert tally.readings_rejected["channel"] == 2
+    # then it has one only while something of it waits
+    full = tally.readings_rejected.get("groups-full", 0)
+    assert full == (2 if mode == "bucket" else 0)
+
+
 class Internal(Raw):
     """A message of the internal topic, with where it comes from."""
 
