@@ -122,6 +122,7 @@ class Assembler:
         self._due = inf  # when the first of these is to hear the time
         self._taken: dict[int, int] = {}  # the last offset of each partition of origin
         self._old: set[str] = set()  # groups that another rule held for
+        self._untold: dict[str, int] = {}  # samples out of order, of groups that are forgotten
         if packed:
             self._restore(packed)
 
@@ -168,6 +169,7 @@ class Assembler:
         """Let go of a group whose time is over, unless something of it waits."""
         state = self._groups.get(group)
         if state is not None and not state.waiting:
+            self._note_disordered(group, state)
             del self._groups[group]
             self._old.discard(group)
             self._changed = True
@@ -175,9 +177,9 @@ class Assembler:
     def disordered(self) -> Iterator[tuple[str, int]]:
         """Yield the groups of which samples came out of order since the last call, and how many."""
         for group, state in self._groups.items():
-            if state.disordered:
-                yield group, state.disordered
-                state.disordered = 0
+            self._note_disordered(group, state)
+        untold, self._untold = self._untold, {}
+        yield from untold.items()
 
     def earliest(self) -> int | None:
         """Return the first offset that waits, None where nothing does."""
@@ -230,10 +232,16 @@ class Assembler:
     def _renew(self, group: str, state: Buckets | LastValues) -> Buckets | LastValues:
         """Go on with a group under the rule that now holds for it."""
         self._old.discard(group)
+        self._note_disordered(group, state)
         rule = self._rule(group)
         renewed = self._enter(group, rule)
         renewed.follow(state)
         return renewed
+
+    def _note_disordered(self, group: str, state: Buckets | LastValues) -> None:
+        if state.disordered:
+            self._untold[group] = self._untold.get(group, 0) + state.disordered
+            state.disordered = 0
 
     def _rule(self, group: str) -> Rule:
         own = self._settings.for_group(group)

@@ -237,6 +237,19 @@ def test_a_group_whose_time_is_over_is_forgotten_by_both(mode: str) -> None:
     assert not tally.readings_rejected
 
 
+def test_what_came_out_of_order_is_told_of_a_forgotten_group_as_well() -> None:
+    chosen = Settings(sensors={"mode": "last"}, groups={"ttl": 60.0})
+    oven = [sample(0, "oven", "heat", 1.0), sample(1, "oven", "flow", 0.5)]
+    part, _, tally = opened(
+        chosen, [oven + [sample(2 + at, "press", "heat", 10.0 * at) for at in range(20)]]
+    )
+    part.next_batch()
+
+    part.snapshot()
+
+    assert tally.oddities == {"out_of_order": 1}
+
+
 @pytest.mark.parametrize("mode", ["bucket", "last"])
 def test_a_group_of_which_nothing_fits_takes_no_place(mode: str) -> None:
     chosen = Settings(sensors={"mode": mode}, groups={"max": 2}, channels={"names": ["heat"]})
