@@ -46,6 +46,7 @@ from flows.reading import reader
 from flows.settings import Settings
 from flows.transactions import LONGEST
 from flows.wire import Headers, Message, Rejected, origin_headers, record_size
+from oodl.errors import ValueFault
 
 __all__ = ["Repartition"]
 
@@ -70,6 +71,8 @@ class Repartition:
         When the broker does not let it write.
     ExpiredError
         When the offset to go on from has expired, and the settings say to stop.
+    ValueFault
+        When there is no partition for this worker.
     """
 
     def __init__(self, settings: Settings, tally: Tally, stop: StopFlag, cluster: Cluster) -> None:
@@ -77,6 +80,12 @@ class Repartition:
         topic, count = settings.topics.readings, cluster.partitions[settings.topics.readings]
         exactly = settings.recovery.delivery == "exactly-once"
         self._partitions = count
+        if settings.workers.count > count:
+            msg = (
+                f"workers.count: expected at most the {count} partitions of {topic}, got "
+                f"{settings.workers.count}; start fewer"
+            )
+            raise ValueFault(msg)
         self._way: _Way = (_InTransactions if exactly else _Confirmed)(settings, stop, count)
         self._consumer = SharedConsumer(
             settings.kafka, topic=topic, group=access.group_of_repartition(settings)

@@ -150,6 +150,11 @@ def test_what_has_no_room_with_its_headers_is_a_dead_letter(
     assert dict(second.headers)["oodl-reason"] == b"size"
 
 
+def test_more_workers_than_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueFault, match=r"at most the 1 partitions of sensors\.readings, got 2"):
+        run(monkeypatch, [], chosen(workers={"count": 2, "index": 1}))
+
+
 def test_a_partition_that_is_added_ends_it_for_a_start_that_reads_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
