@@ -79,6 +79,7 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
         self._coder = GroupCoder()
         self._state: GroupState | None = None
         self._partitions: list[int] = []
+        self._partition = -1
 
     @keeping_failures
     def on_batch(self, values: list[GroupBlock | Expiry]) -> tuple[Iterable[Encoded], bool]:
@@ -94,6 +95,9 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
                 state, begun = self._begin(item.group, int(item.block.offsets[0]))
             if item.partition not in self._partitions:
                 self._meet(item.partition)
+            if item.partition != self._partition:
+                state = self._leave(state, encoded)
+                self._partition = item.partition
             self._state, outputs = self._coder.step(state, self._placed(item))
             self._packed = None
             encoded.append(self._encode(item, begun + outputs))
@@ -139,6 +143,15 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
         if len(self._partitions) > 1:
             told = " and ".join(map(str, self._partitions))
             events.oddity(self._steps.tally, "second_partition", f"{self._group}: {told}")
+
+    def _leave(self, state: GroupState, encoded: list[Encoded]) -> GroupState:
+        """Close the frame of the partition before: a code names the positions of one alone."""
+        if self._partition < 0 or state.unfinished is None:
+            return state
+        last = Expiry(self._group, self._partition, int(state.unfinished.offsets[-1]), -1.0)
+        state, outputs = self._coder.finish(state)
+        encoded.append(self._encode(last, outputs))
+        return state
 
     def _expire(self, expiry: Expiry) -> list[Encoded]:
         """Forget the group, and code what is left of its last frame."""

@@ -108,6 +108,18 @@ def test_readings_that_share_a_message_are_told_apart(layout: str, size: int) ->
     assert told == [(0, *place) for place in numbered][:104]
 
 
+def test_a_frame_has_readings_of_one_partition_alone() -> None:
+    # given a group that comes from two partitions in turn
+    group, blocks = logic(), [block("press-0", range(6), partition=turn % 2) for turn in range(6)]
+    for turns in (blocks[:3], blocks[3:]):
+        found, _ = group.on_batch([*turns])
+        # then each code names the positions of its own readings; only the last frame waits
+        told = [place for code in codes(found) for place in origins(code)]
+        sent = [(each.partition, at) for each in turns for at in range(6)]
+        waited = [(turns[0].partition ^ 1, at) for at in (4, 5)] if turns[0] is blocks[3] else []
+        assert told == [*waited, *sent[:16]]
+
+
 def test_assembled_readings_come_back_a_row_a_reading_as_well() -> None:
     # given readings of two messages each, and what a frame of them is decoded to
     rows = block("press-0", range(1, 17, 2))
