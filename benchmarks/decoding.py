@@ -125,7 +125,7 @@ def opened(format_: str) -> Callable[[list[Message]], None]:
         take_expired=lambda: None,
         behind=lambda _: None,
     )
-    consumer = SimpleNamespace(health=Health(), open=lambda *_: passed)
+    consumer = SimpleNamespace(health=Health(), open=lambda *_: passed, leads=lambda _queue: False)
     shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
     groups = Groups(settings)
     part = PartitionReader(shared, 0, None, groups)
