@@ -113,17 +113,25 @@ class Bucket:
             rows.numbers.append(ALONE)
 
     def add_many(
-        self, group: str, laid: list[Row], times: list[float], offset: int, stamp: float
+        self,
+        group: str,
+        laid: list[Row],
+        times: list[float],
+        offset: int,
+        stamp: float,
+        origin: tuple[int, int] | None = None,
     ) -> None:
-        """Take the rows of a message that may have several."""
-        if len(times) == 1:
+        """Take the rows of a message that may have several, and was at `origin` before."""
+        if len(times) == 1 and origin is None:
             self.add(group, laid[0], times[0], offset, stamp)
             return
         first = 0
         for row in laid:
-            rows = self._rows(group, row)
+            rows = self._rows(group, row, assembled=origin is not None)
             last = first + row.count
             rows.take(row.packed, times[first:last], offset, stamp, range(first, last))
+            if origin is not None:
+                rows.origins += [[origin]] * row.count
             first = last
         self.more += first - 1
 
@@ -146,6 +154,8 @@ class Bucket:
         rows.offsets.append(last.offset)
         rows.stamps.append(last.timestamp)
         rows.origins.append(offsets)
+        if rows.numbers:
+            rows.numbers.append(ALONE)
 
     def open(self, lane: Lane, kind: Kind) -> _Rows:
         """Return the block that rows of a lane belong to, and let it be known by that."""

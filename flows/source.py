@@ -323,7 +323,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             self._tell_odd(raw, found)
         if rows[-1].unknown:
             self._tell_unknown(found.group, rows[-1])
-        bucket.add_many(found.group, rows, found.times, raw.offset() or 0, _stamp(raw))
+        origin = _origin(raw) if self._internal else None
+        bucket.add_many(found.group, rows, found.times, raw.offset() or 0, _stamp(raw), origin)
 
     def _assemble(self, raw: Raw, sample: Sample, bucket: Bucket) -> None:
         """Take a sample, and what it completes; the position of that is this message's."""

@@ -117,15 +117,14 @@ class Rebuilder:
             self._headed = len(self._columns)
             self._rows.writerow([*HEAD, *self._columns])
         frame = version.decode(code.atoms, code.values, code.missing)
-        offsets = [at for _, at in origins(code)]
-        if version.window == 1 or len(offsets) > len(code.times):  # of readings of many messages
-            offsets = [code.offset] * len(code.times)
+        places = origins(code)
+        if version.window == 1 or len(places) > len(code.times):  # of readings of many messages
+            places = [(code.partition, code.offset)] * len(code.times)
         readings = frame.reshape(version.window, len(version.channels)).tolist()
-        for wanted, values, ts, offset in zip(new, readings, code.times, offsets, strict=False):
+        for wanted, values, ts, place in zip(new, readings, code.times, places, strict=False):
             if wanted:
                 cells = self._cells(version.channels, values, decimals)
-                place = [code.group, iso_time(ts), code.partition, offset]
-                self._rows.writerow([*place, *cells])
+                self._rows.writerow([code.group, iso_time(ts), *place, *cells])
 
     def _cells(
         self, channels: tuple[str, ...], values: list[float], decimals: list[int] | None

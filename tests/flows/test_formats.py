@@ -23,6 +23,7 @@ from flows.wire import (
     Fields,
     Headers,
     Layout,
+    Message,
     Reader,
     Reading,
     Readings,
@@ -30,6 +31,7 @@ from flows.wire import (
     Sample,
     codes_from,
     decode_codes,
+    origin_headers,
     positions,
 )
 from oodl.channels import AGREEING, ANEW_AFTER
@@ -425,6 +427,29 @@ def test_frames_are_made_of_messages_of_several_readings_too(size: int) -> None:
     places = [place for code in found for place in positions(code)]
     given = [(0, 0, row) for row in range(30)] + [(0, 1, 0)] + [(0, 2, row) for row in range(7)]
     assert places == [*given, (0, 3, 0)]
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_several_readings_keep_their_place_through_the_internal_topic(window: int) -> None:
+    # given messages of the internal topic, with one reading and with several
+    settings = Settings.model_validate(
+        {"coding": {"window": window}, "topics": {"repartitioned": "internal"}}
+    )
+    raws = list[Raw]()
+    for at, raw in enumerate([single(0, 0), batch(1, 1, 30), single(2, 31), batch(3, 32, 7)]):
+        was = Message("readings", 5, 100 + at, b"heat", raw.body, [*raw.said], 1.0)
+        raws.append(raw._replace(said=cast(Any, origin_headers(was))))
+    items, _ = arrive(raws, settings)
+    # when they are coded
+    encoded, _ = Steps(settings, Tally())(None).on_batch(cast(list[GroupBlock | Expiry], items))
+    found = [
+        code for each in encoded for out in each.codes for code in decode_codes(out.value or b"")
+    ]
+    # then each has its own place, where it was first
+    rows = [(0, 0), *((1, row) for row in range(30)), (2, 0), *((3, row) for row in range(7))]
+    whole = len(rows) - (len(rows) - AGREEING + 1) % window
+    places = [place for code in found for place in positions(code)]
+    assert places == [(5, 100 + at, row) for at, row in rows[:whole]]
 
 
 def everything() -> list[Raw]:
