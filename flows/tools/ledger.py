@@ -6,8 +6,9 @@ what is on its way. A code that does not decode leaves its reading in the ledger
 """
 
 import math
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -166,7 +167,7 @@ class Ledger:
         if edition is None:
             return f"codes of {code.group}: name the dictionary {code.id}, which is not there"
         try:
-            sent = _frame(readings, edition.version)
+            sent = _frame(readings, edition.version, code.times)
             error = _error(edition.version, code, sent)
             recomputed = edition.second.error(code, sent)
             if not math.isfinite(error + recomputed):
@@ -185,14 +186,25 @@ class Ledger:
         self.problems[sentence] = self.problems.get(sentence, 0) + 1
 
 
-def _frame(readings: list[Sent], version: Version) -> Floats:
+def _frame(readings: list[Sent], version: Version, times: Sequence[float]) -> Floats:
     """Lay a frame's readings out one after another, NaN where there are none."""
-    if version.window == 1 and len(readings) > 1:
-        readings = [_assembled(readings)]
+    if len(readings) > len(times):
+        readings = [_assembled(samples) for samples in _by_time(readings, times)]
     frame = np.full((version.window, len(version.channels)), np.nan)
     for place, reading in enumerate(readings):
         frame[place] = _by_channel(reading, version.channels)
     return frame.ravel()
+
+
+def _by_time(samples: list[Sent], times: Sequence[float]) -> list[list[Sent]]:
+    """Tell which samples make up each reading: those from its time on, up to the next one's."""
+    found: list[list[Sent]] = [[] for _ in times]
+    for sample in samples:
+        found[max(0, bisect_right(times, sample.ts) - 1)].append(sample)
+    if not all(found):
+        problem = f"expected samples of {len(times)} readings, got none of some"
+        raise ValueError(problem)
+    return found
 
 
 def _assembled(samples: list[Sent]) -> Sent:

@@ -288,8 +288,10 @@ def test_readings_of_one_message_are_told_apart_by_their_row(run: ShortRun) -> N
     assert ledger.largest_error <= 0.1
 
 
-def test_a_reading_of_samples_is_compared_with_all_of_them() -> None:
-    run, ledger = short_run.run(Fleet(seed=1).sources["press-1"]), Ledger()
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_reading_of_samples_is_compared_with_all_of_them(window: int) -> None:
+    run = short_run.run(Fleet(seed=1).sources["press-1"], 1002, window=window)
+    ledger = Ledger()
     for document in run.dictionaries:
         ledger.dictionary(document)
     for reading in run.sent:
@@ -298,13 +300,14 @@ def test_a_reading_of_samples_is_compared_with_all_of_them() -> None:
             at = 16 * reading.offset + place
             ledger.sent(Sent(reading.group, reading.ts, {name: value}, reading.partition, at))
     for code in run.codes:
-        samples = [16 * code.offset + place for place in range(16)]
+        first = code.offset - window + 1
+        samples = [16 * first + place for place in range(16 * window)]
         ledger.code(msgspec.structs.replace(code, offset=samples[-1], offsets=samples), now=0.0)
 
     compared = ledger.settle(now=0.0)
 
     assert len(compared) == len(run.codes)
-    assert ledger.decoded == ledger.readings == 16 * len(run.codes)
+    assert ledger.decoded == ledger.readings == 16 * window * len(run.codes)
     assert ledger.lost(FOREVER) == 0
     assert ledger.largest_error <= 0.1
     assert ledger.problems == {}
