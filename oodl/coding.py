@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from oodl.block import Ragged
 from oodl.errors import ValueFault
-from oodl.scaling import standardise
+from oodl.scaling import LARGEST, standardise
 
 __all__ = ["TOLERANCE", "Atoms", "Codes", "Missing", "Rule", "Tolerance", "Version"]
 
@@ -178,7 +178,7 @@ class Tolerance:
     Parameters
     ----------
     tolerance : float
-        Above 0.
+        Above 0, and so that its square is a float64: from 1e-150 to 1e150.
 
     Raises
     ------
@@ -194,9 +194,9 @@ class Tolerance:
     tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
-        if not 0 < self.tolerance < np.inf:
+        if not 1 / LARGEST <= self.tolerance <= LARGEST:
             got = f"got {self.tolerance}; 0.1 suits most sensors"
-            msg = f"tolerance: expected a finite number above 0, {got}"
+            msg = f"tolerance: expected a finite number above 0, and so its square, {got}"
             raise ValueFault(msg)
 
     @property

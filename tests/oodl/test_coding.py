@@ -35,7 +35,7 @@ def test_the_id_tells_content_apart_and_ignores_the_number() -> None:
     assert len({chosen.id, *(other.id for other in others)}) == 4
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 5e-324, 1e155])
 def test_a_tolerance_that_makes_no_sense_is_refused(value: float) -> None:
     with pytest.raises(ValueFault, match="tolerance: expected a finite number above 0"):
         Tolerance(value)
