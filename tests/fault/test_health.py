@@ -18,17 +18,17 @@ ALIVE_AND_READY, ALIVE_ONLY, NEITHER = (200, 200), (200, 503), (503, 503)
 HANGING = """
 import sys, time
 from pathlib import Path
-from flows import source
+from flows.source import PartitionReader
 from flows.tools.run import run
 
-decode = source.decode
+emit = PartitionReader._emit
 
-def hang(message, most):
-    if message.value == b"hang":
+def hang(reader, raws):
+    if any(raw.value() == b"hang" for raw in raws):
         time.sleep(3600)
-    return decode(message, most)
+    return emit(reader, raws)
 
-source.decode = hang
+PartitionReader._emit = hang
 run(settings=Path(sys.argv[1]))
 """
 STARVING = """
