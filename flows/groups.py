@@ -5,7 +5,7 @@ the same. What is known goes into the source's snapshot; only what has changed i
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,11 +18,14 @@ from flows.settings import Settings
 from flows.state import REMEDY, StateError
 from flows.wire import Reading, Readings, Sample
 from oodl.channels import ChannelPlan, Refusal, Row
+from oodl.rates import Rates
 
 __all__ = ["FORMAT", "Groups"]
 
-FORMAT = 1  # raised whenever something in the packed value is added, removed or means another thing
+FORMAT = 2  # raised whenever something in the packed value is added, removed or means another thing
+READABLE = 1, FORMAT  # 1 had no counters; all else is the same
 ENVELOPE = 1024  # bytes of a dictionary's message beside its arrays, its channels and its group
+COUNTS = 5  # numbers at the end of a plan
 NAME_BYTES = 8  # a character of the group's name there, twice, escaped in the worst way
 VALUE_BYTES = 50  # a channel's mean and scale, in the longest text that floats have
 
@@ -81,6 +84,7 @@ class Groups:
         self._pages, self._places, self._seen, self._moment = _unpack(packed)
         self._ages = self._aging()
         self._plans: dict[str, ChannelPlan] = {}
+        self._rates: dict[str, Rates] = {}
         self._resting: set[str] = set()
         self.lanes: dict[bytes | None, Lane] = {}
         self._changed: set[str] = set()
@@ -125,6 +129,8 @@ class Groups:
             row = self._note(group, plan, plan.admit(reading.values))
         if self._ages is not None:
             self._see(group)
+        if group in self._rates and isinstance(row, Row):
+            [row] = self._turn(group, [row], (reading.time,))
         return row
 
     def admit_some(self, reading: Assembled) -> Row | Refusal:
@@ -139,6 +145,8 @@ class Groups:
             row = self._note(group, plan, row)
         if self._ages is not None:
             self._see(group)
+        if group in self._rates and isinstance(row, Row):
+            [row] = self._turn(group, [row], (reading.time,))
         return row
 
     def admit_many(self, readings: Readings) -> list[Row] | Refusal:
@@ -154,7 +162,9 @@ class Groups:
             told = self._note(group, plan, last)
         if self._ages is not None:
             self._see(group)
-        return told if isinstance(told, Refusal) else rows
+        if isinstance(rows, Refusal) or isinstance(told, Refusal):
+            return told if isinstance(told, Refusal) else rows
+        return self._turn(group, rows, readings.times) if group in self._rates else rows
 
     def pack(self) -> bytes:
         """Return everything decided so far; the same object while nothing has changed."""
@@ -168,6 +178,11 @@ class Groups:
         seen = self._seen.tobytes() if self._ages is not None else b""
         self._packed = msgspec.msgpack.encode(_Packed(FORMAT, self._pages.pack(), seen, moment))
         return self._packed
+
+    def _turn(self, group: str, rows: list[Row], times: Sequence[float]) -> list[Row]:
+        """Give rows the rates of their counters; what these had is known of the group from now."""
+        self._changed.add(group)
+        return self._rates[group].turn(rows, times)
 
     def _full(self, group: str) -> bool:
         return group not in self._places and len(self._places) >= self._most
@@ -187,6 +202,7 @@ class Groups:
         if group not in self._places:
             if isinstance(row, Refusal) and not self._remembered(group):
                 del self._plans[group]
+                self._rates.pop(group, None)
                 return row
             self._enter(group, plan)
         self._wake_up(group)
@@ -212,7 +228,7 @@ class Groups:
 
     def _enter(self, group: str, plan: ChannelPlan) -> None:
         place = self._places[group] = self._pages.take()
-        self._pages[place] = _record(group, plan)
+        self._pages[place] = _record(group, plan, None)
         if place == len(self._seen):
             self._seen.append(0.0)
 
@@ -220,13 +236,14 @@ class Groups:
         place = self._places.pop(group)
         self._pages.leave(place)
         self._plans.pop(group, None)
+        self._rates.pop(group, None)
         self._wake_up(group)
         self._changed.discard(group)
 
     def _record(self, group: str) -> None:
         """Write down what is known of a group, and whether an ordinary reading leaves it so."""
         plan = self._plans[group]
-        self._pages[self._places[group]] = _record(group, plan)
+        self._pages[self._places[group]] = _record(group, plan, self._rates.get(group))
         if group not in self._resting and not self._unsendable(group, plan.settled):
             self._rest(group, plan)
 
@@ -236,7 +253,8 @@ class Groups:
         if not plan.settled or counting:
             return
         self._resting.add(group)
-        if self._ages is None:
+        rates = self._rates.get(group)
+        if self._ages is None and not (rates and rates.counts(plan.settled)):
             self.lanes[group.encode()] = Lane(group, plan.settled, listed=plan.listed)
 
     def _wake_up(self, group: str) -> None:
@@ -247,13 +265,18 @@ class Groups:
         settings = self._settings.for_group(group)
         own, most = settings.channels, settings.most_channels
         place = self._places.get(group)
+        rates = Rates(own.is_counter, settings.time.max_ahead) if own.transform else None
         if place is None:
             plan = ChannelPlan(own.names, own.grow, most)
             plan.suppose(self._remembered(group))
         else:
-            _, *known = _read(self._pages[place])
-            plan = ChannelPlan.restore(tuple(known), names=own.names, grow=own.grow, max_frame=most)
+            _, known, counted = _read(self._pages[place])
+            plan = ChannelPlan.restore(known, names=own.names, grow=own.grow, max_frame=most)
+            if rates is not None:
+                rates.restore(counted)
         self._plans[group] = plan
+        if rates is not None:
+            self._rates[group] = rates
         return plan
 
     def _aging(self) -> Ages | None:
@@ -265,14 +288,16 @@ class Groups:
         return Ages(ttl, self._settings.time.max_ahead, self._moment, seen)
 
 
-def _record(group: str, plan: ChannelPlan) -> bytes:
-    return msgspec.msgpack.encode((group, *plan.snapshot()))
+def _record(group: str, plan: ChannelPlan, rates: Rates | None) -> bytes:
+    counted = rates.snapshot() if rates is not None else ()
+    return msgspec.msgpack.encode((group, *plan.snapshot(), *((counted,) if counted else ())))
 
 
-def _read(record: bytes) -> tuple[Any, ...]:
-    """Read a record: the group's name, then its plan; what was a tuple is one again."""
-    name, settled, listed, candidate, *counts = msgspec.msgpack.decode(record)
-    return name, tuple(settled), listed, tuple(candidate), *counts
+def _read(record: bytes) -> tuple[str, tuple[Any, ...], tuple[Any, ...]]:
+    """Read a record: the group's name, its plan, and what its counters had."""
+    name, settled, listed, candidate, *rest = msgspec.msgpack.decode(record)
+    counts, counted = rest[:COUNTS], rest[COUNTS:]
+    return name, (tuple(settled), listed, tuple(candidate), *counts), tuple(*counted)
 
 
 def _unpack(packed: bytes) -> tuple[Pages, dict[str, int], "array[float]", Moment]:
@@ -286,7 +311,7 @@ def _unpack(packed: bytes) -> tuple[Pages, dict[str, int], "array[float]", Momen
         seen = array("d", found.seen or bytes(8 * len(pages)))
     except (msgspec.DecodeError, ValueError, TypeError) as problem:
         raise _unreadable(str(problem)) from problem
-    if found.format != FORMAT or len(seen) != len(pages):
+    if found.format not in READABLE or len(seen) != len(pages):
         got = f"format {found.format} with {len(seen)} times of {len(pages)} groups"
         raise _unreadable(got)
     return pages, places, seen, Moment(*found.moment)

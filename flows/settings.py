@@ -133,8 +133,17 @@ def _listed(names: object) -> object:
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
 
+def _paired(transforms: object) -> object:
+    """Take pairs with commas between, as an environment variable has them."""
+    if not isinstance(transforms, str):
+        return transforms
+    pairs = (pair.partition("=") for pair in transforms.split(",") if pair.strip())
+    return {pattern.strip(): transform.strip() for pattern, _, transform in pairs}
+
+
 FieldPath = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
 Format = Literal["json", "msgpack", "float32", "float64"]
+Transform = Literal["rate"]
 Topic = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
 
@@ -243,6 +252,14 @@ class ChannelSettings(_Section):
     grow: int = live(
         0, ge=0, description="readings with an unknown channel that start a new dictionary; 0: none"
     )
+    transform: Annotated[dict[str, Transform], BeforeValidator(_paired)] = learned(
+        default_factory=dict,
+        description='patterns of channels, each = "rate": a second, for counters',
+    )
+
+    def is_counter(self, name: str) -> bool:
+        """Tell whether a channel is to be given as a rate."""
+        return any(fnmatchcase(name, pattern) for pattern in self.transform)
 
     @field_validator("names")
     @classmethod
@@ -585,8 +602,9 @@ def _without_rivals(values: dict[str, Any], above: dict[str, Any]) -> dict[str, 
 def _learned(group: GroupSettings) -> Iterator[tuple[str, object]]:
     for section in (group.coding, group.channels, group.time):
         for name, field in type(section).model_fields.items():
-            if field.json_schema_extra == {"mark": "learned"}:
-                yield f"{type(section).__name__}.{name}", getattr(section, name)
+            value = getattr(section, name)
+            if field.json_schema_extra == {"mark": "learned"} and value != {}:  # says nothing
+                yield f"{type(section).__name__}.{name}", value
 
 
 def _at(place: tuple[str, ...], invalid: ValidationError) -> list[InitErrorDetails]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from flows.tools.account import Account
 from flows.wire import encode_codes, encode_dictionary
 from oodl.coding import Atoms, Codes, Rule, Tolerance
 from oodl.errors import ValueFault
+from oodl.rates import Rates
 from oodl.stream import Block, GroupCoder, GroupState, Output, Published
 from oodl.windows import MAX_GAP
 
@@ -53,6 +55,7 @@ def try_file(
     atoms: int | None = None,
     window: int = 1,
     max_gap: float = MAX_GAP,
+    rate: Names = None,
     out: Path | None = None,
 ) -> None:
     """Try a CSV file of sensor readings: codes, dictionaries and surprise, without Kafka.
@@ -80,6 +83,8 @@ def try_file(
         Readings that are coded together, as a frame: what moves together over time.
     max_gap
         Seconds between readings after which a frame is closed early.
+    rate
+        Patterns of channels that are counters, repeated or with commas: taken as rates a second.
     out
         Folder for the results; by default the file's name with "-oodl".
     """
@@ -88,12 +93,16 @@ def try_file(
     asked = Columns(group_column or (), time_column, channels or (), ignore or ())
     table = open_table(file, asked)
     _check_frames(table, window)
+    counters = _counters(table, rate or ())
     folder = out or Path(f"{stem(file)}-oodl")
-    runs = _run(table, coder, folder)
-    summary = _summary(table, coder.rule, runs)
+    runs = _run(table, coder, folder, counters)
+    summary = _summary(table, coder.rule, runs) | {"rates": counters}
     written = msgspec.json.format(msgspec.json.encode(summary), indent=2)
     (folder / "summary.json").write_bytes(written + b"\n")
-    _tell(Console(highlight=False), table, coder, runs, folder)
+    console = Console(highlight=False)
+    if counters:
+        console.print(Text(f"rates: {', '.join(counters)}, a second"), soft_wrap=True)
+    _tell(console, table, coder, runs, folder)
 
 
 def _rule(tolerance: float | None, atoms: int | None) -> Rule:
@@ -124,6 +133,17 @@ def _check_frames(table: Table, window: int) -> None:
             remedy = f"lower --window, or {remedy}"
         msg = f"{table.path}: expected {expected}, got {got}; {remedy}"
         raise TableError(msg)
+
+
+def _counters(table: Table, patterns: Collection[str]) -> list[str]:
+    """Return the channels that are counters; each pattern is for some."""
+    asked = [pattern.strip() for text in patterns for pattern in text.split(",")]
+    for pattern in asked:
+        if not any(fnmatchcase(name, pattern) for name in table.channels):
+            found = ", ".join(table.channels)
+            msg = f"--rate: expected a pattern of channels, got {pattern!r}; there are {found:.200}"
+            raise ValueFault(msg)
+    return [name for name in table.channels if any(fnmatchcase(name, pattern) for pattern in asked)]
 
 
 # The step over the file
@@ -161,6 +181,7 @@ class GroupRun:
     name: str
     places: list[int]
     state: GroupState
+    rates: Rates
     account: Account
     coming: Floats = field(init=False)
 
@@ -173,14 +194,15 @@ class GroupRun:
         account = self.account
         account.text_bytes += int(part.sizes.sum())
         account.json_bytes += _as_messages(self.name, part.times, values)
+        rated = self.rates.turn_values(account.channels, values, part.times.tolist())
         block = Block(
             channels=account.channels,
             settled=True,
-            values=values,
+            values=rated,
             times=part.times,
             offsets=part.offsets,
         )
-        self.coming = np.concatenate((self.coming, values))
+        self.coming = np.concatenate((self.coming, rated))
         self.state, outputs = coder.step(self.state, block)
         for output in outputs:
             self._take(files, output)
@@ -206,13 +228,16 @@ class GroupRun:
             account.mean = 0.0
 
 
-def _run(table: Table, coder: GroupCoder, folder: Path) -> dict[str, GroupRun]:
+def _run(
+    table: Table, coder: GroupCoder, folder: Path, counters: Collection[str]
+) -> dict[str, GroupRun]:
     """Take every row of the file through its group's step, in order."""
     runs = {
         name: GroupRun(
             name,
             list(extent.channels),
             coder.start(),
+            Rates(counters.__contains__, coder.max_ahead),
             Account(tuple(table.channels[i] for i in extent.channels), extent.rows),
         )
         for name, extent in table.groups.items()

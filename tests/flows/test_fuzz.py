@@ -94,12 +94,21 @@ def test_any_change_of_a_message_in_any_format_is_a_value(
 
 
 @fuzz
-@given(st.lists(st.tuples(READINGS, KEYS), max_size=8), st.integers(1, 3), st.integers(0, 3))
+@given(
+    st.lists(st.tuples(READINGS, KEYS), max_size=8),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.sampled_from([{}, {"*": "rate"}]),
+)
 def test_any_messages_are_rows_or_letters_and_the_snapshot_of_it_comes_back(
-    arrived: list[tuple[bytes, bytes | None]], most: int, ttl: int
+    arrived: list[tuple[bytes, bytes | None]], most: int, ttl: int, transform: dict[str, str]
 ) -> None:
     settings = Settings.model_validate(
-        {"groups": {"max": most, "ttl": ttl}, "kafka": {"max_message_bytes": LIMIT}}
+        {
+            "groups": {"max": most, "ttl": ttl},
+            "channels": {"transform": transform},
+            "kafka": {"max_message_bytes": LIMIT},
+        }
     )
     groups, assembler = Groups(settings), Assembler(settings, "in", 0)
     for value, key in arrived:

@@ -258,7 +258,7 @@ def test_channels_whose_dictionary_would_not_fit_a_message_are_dead_letters() ->
     "packed", [b"x", b"\x91\x01", b"\x94\x63\x90\xc4\x00\x94\x00\xc0\xc0\xa0", bytes(100)]
 )
 def test_what_another_release_packed_is_refused_by_name(packed: bytes) -> None:
-    with pytest.raises(StateError, match="state of the source: expected format 1"):
+    with pytest.raises(StateError, match="state of the source: expected format 2"):
         Groups(Settings(), packed)
 
 
