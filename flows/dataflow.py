@@ -41,6 +41,7 @@ from flows.source import KafkaSource, Shared
 from flows.state import FORMAT
 from flows.transactions import Transactions
 from oodl.errors import OodlError, ValueFault
+from oodl.warming import warm
 
 __all__ = ["PeerError", "Pipeline", "SnapshotError", "assemble", "build", "make_snapshots"]
 
@@ -203,6 +204,7 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
     """
     cluster = admit(settings.kafka, access.to_run(settings, SINK_PARTS))
     cluster.require(**settings.topics.of_pipeline)
+    warm()
     partitions = cluster.partitions[settings.topics.source]
     _require_work(settings, partitions, member)
     manifest.check_workers(settings.recovery.folder, settings.workers.count)

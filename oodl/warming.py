@@ -1,0 +1,34 @@
+"""Have everything compiled before it is needed, or loaded where it was kept.
+
+A group's first readings would wait for it: five seconds on a machine with nothing else to do, and
+twenty where three processes start at once, longer than a flow may stand still.
+"""
+
+import numpy as np
+
+from oodl.activity import Activity
+from oodl.coding import Tolerance, Version
+from oodl.drift import Watch
+from oodl.encoding import Encoder, left_by_atoms
+from oodl.imputing import filled
+from oodl.recent import Recent
+from oodl.scaling import Scaling
+
+__all__ = ["warm"]
+
+
+def warm() -> None:
+    """Call each compiled loop once, with arrays of the kinds that a group's step has.
+
+    Examples
+    --------
+    >>> warm()
+    """
+    eye, ones = np.eye(2, dtype=np.float32), np.ones((2, 2), np.float32)
+    version = Version(1, ("a", "b"), 1, np.zeros(2), np.ones(2), eye, 1, 0.1)
+    Encoder(version, Tolerance())(np.ones((2, 2)), np.arange(2), np.zeros(2))
+    filled(ones.copy(), eye == 0, eye, 1)
+    Scaling.start(2).learn(ones)
+    Recent.start(2).update(left_by_atoms(ones, eye))
+    Watch.start(2).update(ones, ones)
+    Activity.start(2, power=1.0, dtype=np.float32).update(ones, ones > 0, 0.1)
