@@ -232,6 +232,21 @@ def test_what_was_packed_before_there_were_counters_is_gone_on_with() -> None:
     np.testing.assert_array_equal(values, [np.nan, 4.0])
 
 
+def test_each_snapshot_has_what_its_counters_had_last() -> None:
+    given = settings(NAMED)
+    groups, packed = Groups(given), [b""]
+    for moment in range(4):
+        groups.admit(Reading("press-0", float(moment), [float(moment**2), 0.0]))
+        packed.append(groups.pack())
+
+    again = [
+        Groups(given, known).admit(Reading("press-0", 4.0, [19.0, 0.0])) for known in packed[1:]
+    ]
+
+    rates = [np.frombuffer(cast(Row, row).packed)[0] for row in again]
+    assert rates == [19 / 4, 18 / 3, 15 / 2, 10 / 1]
+
+
 def test_what_is_refused_is_not_remembered() -> None:
     groups = Groups(settings(NAMED))
     lists: list[list[float | None]] = [[1.0, 0.0], [500.0, 0.0, 0.0], [5.0, 0.0]]
