@@ -52,6 +52,8 @@ class Rates:
         self._is_counter, self._max_ahead = is_counter, max_ahead
         self._channels: tuple[str, ...] = ()
         self._counters: list[tuple[int, str]] = []
+        self._own: set[str] = set()
+        self._listed = False
         self._width = 0  # of readings that are lists
         self._clock = EventClock()
         self._last: dict[str, Last] = {}
@@ -64,6 +66,8 @@ class Rates:
             self._counters = [
                 (place, name) for place, name in enumerate(channels) if self._is_counter(name)
             ]
+            self._own = {name for _, name in self._counters}
+            self._listed = channels == tuple(map(str, range(len(channels))))
         return bool(self._counters)
 
     def turn(self, rows: list[Row], times: Sequence[float]) -> list[Row]:
@@ -138,12 +142,11 @@ class Rates:
 
         Lists of another length forget all: nothing says that their numbers are the same ones.
         """
-        width = len(channels)
-        if width != self._width and channels == tuple(map(str, range(width))):
+        width, own = len(channels), self._own
+        if self._listed and width != self._width:
             if self._width:
                 self._last, self._before = {}, {}
             self._width = width
-        own = {name for _, name in self._counters}
         if not self._last.keys() <= own and (settled or len(self._last.keys() | own) > MOST):
             self._last = {name: last for name, last in self._last.items() if name in own}
             self._before = {name: was for name, was in self._before.items() if name in own}
