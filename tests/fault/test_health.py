@@ -93,7 +93,7 @@ def test_the_markers_of_transactions_are_no_readings_that_wait(
 
         worker.await_state("idle")
 
-        worker.await_snapshot()
+        worker.await_snapshot(tmp_path / "recovery")
         lags = [lag for (name, _), lag in worker.metrics().items()
                 if name == "oodl_partition_lag_readings"]  # fmt: skip
         assert lags == [0.0] * 6

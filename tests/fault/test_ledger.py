@@ -108,7 +108,7 @@ def story(
     with Worker(settings, port) as first:
         first.await_metrics()
         feed(parts[0][:-400])
-        first.await_snapshot()
+        first.await_snapshot(folder / "recovery")
         feed(parts[0][-400:])
         wait_until(lambda: confirmed(first.metrics()) > len(parts[0]) - 400)
         killed = first.end(signal.SIGKILL)

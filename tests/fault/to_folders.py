@@ -93,7 +93,7 @@ def disk_full(stage: Stage) -> Figures:
     stage.allow(PORTION)
     with stage.worker() as worker:
         stage.await_work(worker, PORTION)
-        worker.await_snapshot()
+        worker.await_snapshot(stage.snapshots)
         stage.allow(PORTION)
         fill(other)
         assert worker.process.wait(60) == 1

@@ -17,12 +17,12 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.snapshots import FILES
 from tests.brokers import ApacheKafka, free_port
 
 __all__ = ["PATIENCE", "Worker", "create_topics", "free_port", "wait_until", "write_settings"]
 
 PATIENCE = 60.0
-SILENCE = "oodl_broker_silent_seconds", ""
 ROOT = Path(__file__).parents[2]
 SIGTERM_CAUGHT = 1 << (signal.SIGTERM - 1)
 
@@ -119,10 +119,14 @@ class Worker:
             with refused:
                 return refused.code, json.load(refused)
 
-    def await_snapshot(self) -> None:
-        """Return right after a snapshot: each measures the broker's silence anew."""
-        before = self.metrics().get(SILENCE)
-        wait_until(lambda: self.metrics().get(SILENCE) != before, pause=0.01)
+    def await_snapshot(self, folder: Path) -> None:
+        """Return right after a snapshot: the engine writes to this folder once an epoch."""
+
+        def written() -> int:
+            return max(path.stat().st_mtime_ns for path in folder.glob(f"{FILES}*"))
+
+        before = written()
+        wait_until(lambda: written() != before, pause=0.01)
 
     def metrics(self) -> dict[tuple[str, str], float]:
         """What is exported now, by the name of a sample and its only label's value.
