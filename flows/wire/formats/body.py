@@ -1,7 +1,7 @@
 """What a message says of a reading, in whatever format; and where a foreign one has it.
 
 The fields are named by paths: ``device.id`` is the field `id` of the object in the field `device`.
-Types that fit the paths are made once, so that a foreign message is decoded as fast as ours.
+Types that fit the paths are made once: the typed decode of a foreign message costs what ours does.
 """
 
 from collections.abc import Callable, Mapping
