@@ -267,11 +267,11 @@ def test_what_is_shown_of_a_letter_cannot_take_hold_of_a_terminal() -> None:
 
 def test_ctrl_c_while_reading_ends_without_a_word_of_python() -> None:
     script = """
-import os, signal, sys
+import signal, sys
 from flows import cli
 from flows.tools import dead_letters, topic
 dead_letters.admit = lambda *_: None
-topic.KafkaConsumer = lambda **_: os.kill(os.getpid(), signal.SIGINT)
+topic.KafkaConsumer = lambda **_: signal.raise_signal(signal.SIGINT)
 sys.argv = ["oodl", "dead-letters", "list"]
 cli.main()
 """
