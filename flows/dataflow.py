@@ -179,6 +179,7 @@ def build(settings: Settings | Path | str, *, tally: Tally | None = None) -> Dat
     if threading.current_thread() is threading.main_thread():
         stop.install()
     read = settings if isinstance(settings, Settings) else load(Path(settings))
+    warm()
     pipeline = assemble(read, tally or Tally(), stop)
     atexit.register(pipeline.held.close)
     return pipeline.flow
@@ -204,7 +205,6 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
     """
     cluster = admit(settings.kafka, access.to_run(settings, SINK_PARTS))
     cluster.require(**settings.topics.of_pipeline)
-    warm()
     partitions = cluster.partitions[settings.topics.source]
     _require_work(settings, partitions, member)
     manifest.check_workers(settings.recovery.folder, settings.workers.count)

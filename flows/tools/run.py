@@ -104,11 +104,13 @@ def _run(settings: "Settings", stop: StopFlag, member: "Member") -> None:
     from flows import events
     from flows.dataflow import assemble
     from flows.exporter import Collector, serve
+    from oodl.warming import warm
 
     tally, port = events.Tally(), settings.metrics.port
     events.log_to(sys.stderr, process=None if member.alone else member.process)
     tally.beats.peers = max(0, len(member.addresses) - 1)
     serve(Collector(tally, settings), settings.metrics.address, port and port + member.before)
+    warm()  # else a group's first block would wait for it
     with assemble(settings, tally, stop, member) as pipeline:
         try:
             pipeline.run()
