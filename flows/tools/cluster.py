@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from flows.kafka import StopFlag
 from oodl.errors import OodlError
 
 __all__ = ["ClusterError", "run_cluster"]
+
+Process = subprocess.Popen[bytes]
 
 # Below the ports that systems give to outgoing connections (32768 and up on Linux), so that none
 # of those takes a port between here and the process that it is for.
@@ -51,9 +54,9 @@ def run_cluster(settings: Path | None, count: int, stop: StopFlag) -> None:
     while any(child.poll() is None for child in children):
         if stop and not asked:
             asked = True
-            _terminate(children)
+            _end(children, Process.terminate)
         if stop.seconds > LONGEST:
-            _kill(children)
+            _end(children, Process.kill)
         if not stop and any(child.poll() is not None for child in children):
             _end_others(children)
         time.sleep(LOOK)
@@ -72,19 +75,19 @@ def run_cluster(settings: Path | None, count: int, stop: StopFlag) -> None:
         raise ClusterError(msg)
 
 
-def _start(settings: Path | None, count: int) -> list[subprocess.Popen[bytes]]:
+def _start(settings: Path | None, count: int) -> list[Process]:
     """Start each as this one was started, with its place in the cluster."""
     program = [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]]
     given = [] if settings is None else ["--settings", str(settings)]
     addresses = ";".join(f"127.0.0.1:{port}" for port in _free_ports(count))
     place = ["--addresses", addresses, "--parent", str(os.getpid())]
-    children: list[subprocess.Popen[bytes]] = []
+    children: list[Process] = []
     try:
         for number in range(count):
             command = [*program, "run", *given, *place, "--process-id", str(number)]
             children.append(subprocess.Popen(command))
     except OSError:
-        _terminate(children)
+        _end(children, Process.terminate)
         raise
     return children
 
@@ -100,25 +103,18 @@ def _free_ports(count: int) -> list[int]:
     return found
 
 
-def _terminate(children: list[subprocess.Popen[bytes]]) -> None:
+def _end(children: list[Process], way: Callable[[Process], None]) -> None:
     for child in children:
         if child.poll() is None:
-            child.terminate()
+            way(child)
 
 
-def _kill(children: list[subprocess.Popen[bytes]]) -> None:
-    for child in children:
-        if child.poll() is None:
-            child.kill()
-
-
-def _end_others(children: list[subprocess.Popen[bytes]]) -> None:
+def _end_others(children: list[Process]) -> None:
     """Let all end of whom one has: by themselves, asked to, or killed."""
-    for seconds, end in ((BY_ITSELF, subprocess.Popen.terminate), (ASKED, subprocess.Popen.kill)):
+    for seconds, way in ((BY_ITSELF, Process.terminate), (ASKED, Process.kill)):
         deadline = time.monotonic() + seconds
         while (left := [child for child in children if child.poll() is None]) and (
             time.monotonic() < deadline
         ):
             time.sleep(LOOK)
-        for child in left:
-            end(child)
+        _end(left, way)
