@@ -118,6 +118,10 @@ $(JARS): $(BROKER)/pom.xml
 	@mvn --quiet --batch-mode --strict-checksums --file $< package
 	@touch $@
 
+.PHONY: docs
+docs: $(READY) ## the pages of docs/ as a site in build/docs; a broken link or a warning fails
+	$(BIN)/sphinx-build -W --keep-going -n -q docs build/docs
+
 .PHONY: demo
 demo: $(READY) ## this host and a simulated fleet, live, nothing else needed (DEMO_SECONDS=60)
 	@$(BIN)/oodl demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
