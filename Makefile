@@ -86,7 +86,7 @@ lint: $(READY) ## ruff, mypy, import rules, compose file, Prometheus configurati
 
 .PHONY: unit
 unit: $(READY) ## the tests that need no broker, with the examples in the code
-	$(PYTEST) -q tests/oodl tests/bridges tests/flows tests/infra oodl flows
+	$(PYTEST) -q tests/oodl tests/bridges tests/flows tests/infra tests/docs oodl flows
 
 .PHONY: test
 test: $(READY) ## all tests; those on Apache Kafka need Java 17, Maven, openssl (WORKERS=2)

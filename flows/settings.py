@@ -418,7 +418,7 @@ class GroupSettings(_Section):
 class GroupsSettings(_Section):
     """How many groups there may be, and for how long; and what is otherwise for some of them.
 
-    Each further key is a pattern of groups' names, with a `GroupSettings`.
+    Each further key is a pattern of groups' names, with what is otherwise for them.
     """
 
     model_config = ConfigDict(extra="allow")
