@@ -3,19 +3,21 @@
 import sys
 from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import Parameter
 from rich.console import Console
 
+from flows.tools.examples import ExemplaryApp
 from oodl import __version__
 from oodl.errors import OodlError
 
 __all__ = ["app", "main"]
 
-app = App(
+app = ExemplaryApp(
     name="oodl",
     help="Tells you when sensors stop moving together, on your Kafka, with no training.",
     version=__version__,
     help_format="markdown",
+    default_parameter=Parameter(negative=()),
 )
 for command, place in {
     "demo": "demo:demo",

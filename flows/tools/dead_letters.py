@@ -12,15 +12,15 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from flows import access
 from flows.kafka import StopFlag, admit, client_options
 from flows.settings import Settings, load
-from flows.tools.letter_box import LetterBox, Tell
+from flows.tools.letter_box import LetterBox
 from flows.tools.letter_report import as_json, explained, newest, table, tally
 from flows.tools.letters import Letter, Note, Selection, position, shown
+from flows.tools.progress import progress
 from flows.tools.send_again import Judge, Resender
 from flows.wire import Reason
 from oodl.errors import ValueFault
@@ -86,10 +86,17 @@ def list_letters(which: Which = ALL, *, settings: Path | None = None, json: bool
         TOML file that says where the broker is; without it the defaults and the environment hold.
     json
         Print one JSON object a reason instead of a table.
+
+    Examples
+    --------
+    What could not be read, by reason:
+    $ oodl dead-letters list --settings oodl.toml
+    Of some groups since a day, as JSON:
+    $ oodl dead-letters list --group "press-*" --from 2026-11-24 --json
     """
     chosen = load(settings)
     admit(chosen.kafka, access.to_see_letters(chosen))
-    with _opened(chosen) as box, _progress("reading") as tell:
+    with _opened(chosen) as box, progress("reading", "messages") as tell:
         found = tally(box.scan(which.selection.first, tell), which.selection)
     if json:
         for reason, tallied in found.items():
@@ -119,10 +126,16 @@ def explain(
         TOML file that says where the broker is; without it the defaults and the environment hold.
     json
         Print a JSON object.
+
+    Examples
+    --------
+    The newest one, or the one at a position:
+    $ oodl dead-letters explain --settings oodl.toml
+    $ oodl dead-letters explain 0/0 --settings oodl.toml
     """
     chosen = load(settings)
     admit(chosen.kafka, access.to_see_letters(chosen))
-    with _opened(chosen) as box, _progress("reading") as tell:
+    with _opened(chosen) as box, progress("reading", "messages") as tell:
         if letter is not None:
             found = box.letter(*position(letter))
         else:
@@ -175,6 +188,13 @@ def send_again(
         Only tell what would be done.
     json
         Print a JSON object.
+
+    Examples
+    --------
+    What would be sent again, once the settings are mended:
+    $ oodl dead-letters send-again --all --dry-run --settings oodl.toml
+    Those of one reason:
+    $ oodl dead-letters send-again --reason length --settings oodl.toml
     """
     wanted = {position(each) for each in letters}
     if not (wanted or which.selection or everything):
@@ -183,10 +203,10 @@ def send_again(
     chosen = load(settings)
     admit(chosen.kafka, access.to_see_letters(chosen) if dry_run else access.to_resend(chosen))
     with _interruptible() as stop, _opened(chosen) as box, _opened(chosen) as other:
-        with _progress("looking for notes") as tell:
+        with progress("looking for notes", "messages") as tell:
             notes = {each.of for each in box.scan(None, tell) if isinstance(each, Note)}
         judge = Judge(chosen, other.fetch, most, force)
-        with _progress("sending again") as tell:
+        with progress("sending again", "messages") as tell:
             letters_meant = _meant(box.scan(which.selection.first, tell), which, wanted, stop)
             counts = _send(letters_meant, judge, notes, None if dry_run else chosen)
     _tell(counts, dry_run=dry_run, json=json, stopped=bool(stop))
@@ -245,15 +265,6 @@ def _tell(counts: dict[str, int], *, dry_run: bool, json: bool, stopped: bool) -
 
 def _opened(settings: Settings) -> LetterBox:
     return LetterBox(client_options(settings), settings.topics.dead_letters)
-
-
-@contextmanager
-def _progress(task: str) -> Iterator[Tell]:
-    """Show a bar while it takes long, on a terminal and on the error output alone."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        number = progress.add_task(task, total=None)
-        yield lambda done, total: progress.update(number, completed=done, total=total)
 
 
 @contextmanager

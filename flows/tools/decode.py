@@ -6,7 +6,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from io import BufferedIOBase
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +17,7 @@ from flows import access
 from flows.kafka import BrokerError, admit, client_options
 from flows.settings import Settings, load
 from flows.tools.follow import Follower
+from flows.tools.progress import Tell, progress
 from flows.tools.rebuild import Outcome, Rebuilder
 from flows.wire import WireError
 from oodl.errors import MissingVersionError, OodlError, ValueFault
@@ -60,6 +61,15 @@ def decode(
         With --follow: end where the codes end now.
     settings
         With --follow: TOML file that says where the broker is and what the topics are called.
+
+    Examples
+    --------
+    What `oodl try` has written, back to readings:
+    $ oodl decode --codes pumps-oodl/codes.jsonl --dictionaries pumps-oodl/dictionaries.jsonl
+    All that is on the broker now, into a file:
+    $ oodl decode --follow --until-end --settings oodl.toml --out readings.csv
+    From now on, as it comes:
+    $ oodl decode --follow --settings oodl.toml
     """
     if follow == (codes is not None or dictionaries is not None):
         msg = "decode: expected --codes and --dictionaries, or --follow, got {}; name one way"
@@ -75,7 +85,7 @@ def decode(
         if follow:
             _follow(rebuilder, file, load(settings), until_end=until_end)
         else:
-            _decode_files(rebuilder, *files)
+            _decode_files(rebuilder, file, *files)
     _tell(rebuilder.outcome, out)
 
 
@@ -126,15 +136,17 @@ def _standard_output() -> Iterator[IO[str]]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _decode_files(rebuilder: Rebuilder, dictionaries: Path, codes: Path) -> None:
-    for place, line in _lines(dictionaries):
-        rebuilder.dictionary(line, place)
-    for place, line in _lines(codes):
-        for code in rebuilder.codes(line, place):
-            rebuilder.write(code, place)
+def _decode_files(rebuilder: Rebuilder, file: IO[str], dictionaries: Path, codes: Path) -> None:
+    with progress(dictionaries.name, "bytes", beside=file) as tell:
+        for place, line in _lines(dictionaries, tell):
+            rebuilder.dictionary(line, place)
+    with progress(codes.name, "bytes", beside=file) as tell:
+        for place, line in _lines(codes, tell):
+            for code in rebuilder.codes(line, place):
+                rebuilder.write(code, place)
 
 
-def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+def _lines(path: Path, tell: Tell) -> Iterator[tuple[str, bytes]]:
     """Each line that is not empty, and where it stands.
 
     Raises
@@ -142,9 +154,11 @@ def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
     WireError
         If the file is packed and broken.
     """
+    size = path.stat().st_size
     try:
-        with _unpacked(path) as file:
-            for number, line in enumerate(file, start=1):
+        with path.open("rb") as raw:
+            for number, line in enumerate(_unpacked(raw), start=1):
+                tell(raw.tell(), size)
                 if line.strip():
                     yield f"{path}, line {number}", line
     except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
@@ -152,10 +166,9 @@ def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
         raise WireError(msg) from problem
 
 
-def _unpacked(path: Path) -> BufferedIOBase:
-    with path.open("rb") as file:
-        packed = file.read(len(GZIP)) == GZIP
-    return gzip.open(path) if packed else path.open("rb")
+def _unpacked(file: BufferedReader) -> Iterable[bytes]:
+    packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP
+    return gzip.open(file) if packed else file
 
 
 def _follow(rebuilder: Rebuilder, file: IO[str], settings: Settings, *, until_end: bool) -> None:
@@ -168,9 +181,15 @@ def _follow(rebuilder: Rebuilder, file: IO[str], settings: Settings, *, until_en
     """
     admit(settings.kafka, access.to_decode(settings))
     try:
-        with Follower(rebuilder, client_options(settings), settings.topics) as follower:
-            for _ in follower.read(until_end=until_end):
+        with (
+            Follower(rebuilder, client_options(settings), settings.topics) as follower,
+            progress(settings.topics.codes, "messages", beside=file) as tell,
+        ):
+            done = 0
+            for messages in follower.read(until_end=until_end):
                 file.flush()
+                done += messages
+                tell(done, max(done, follower.messages))
     except KeyboardInterrupt:
         return
     except KafkaError as problem:

@@ -69,6 +69,11 @@ def demo(
         Ends by itself after so long; else Ctrl-C ends it.
     seed
         Of the simulated fleet.
+
+    Examples
+    --------
+    A minute of it, with the verdict as JSON on the last line:
+    $ oodl demo --seconds 60
     """
     asked = StopFlag().install()
     asked.defer()

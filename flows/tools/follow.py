@@ -36,6 +36,11 @@ class Follower:
     patience : float
         Seconds.
 
+    Attributes
+    ----------
+    messages : int
+        How many codes there were at the start, as far as offsets tell.
+
     Raises
     ------
     MissingTopicError
@@ -54,6 +59,7 @@ class Follower:
         with ExitStack() as opening:
             self._dictionaries = opening.enter_context(_Topic(topics.dictionaries, options))
             self._codes = opening.enter_context(_Topic(topics.codes, options))
+            self.messages = self._codes.length()
             self._opened = opening.pop_all()
         self._given_up: set[tuple[str, str]] = set()
 
@@ -122,6 +128,12 @@ class _Topic:
         """Where each partition ends now."""
         ends: dict[Any, int] = self._consumer.end_offsets(list(self._consumer.assignment()))
         return ends
+
+    def length(self) -> int:
+        """Say how many messages there are now."""
+        ends = self.ends()
+        starts: dict[Any, int] = self._consumer.beginning_offsets(list(ends))
+        return sum(end - starts[partition] for partition, end in ends.items())
 
     def reached(self, ends: dict[Any, int]) -> bool:
         """Whether all up to there was read."""

@@ -1,7 +1,7 @@
 """The topic of dead letters, read from its beginning or from a time to where it ends now."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self, cast
 
@@ -10,16 +10,14 @@ from kafka.errors import KafkaError
 
 from flows.kafka import BrokerError
 from flows.tools.letters import Letter, Note, Place, Record, parse
+from flows.tools.progress import Tell
 from flows.tools.topic import POLL_MS, opened
 from oodl.errors import ValueFault
 
-__all__ = ["LetterBox", "Tell"]
+__all__ = ["LetterBox"]
 
 PATIENCE = 30.0  # seconds without a record after which the broker is given up
 LARGEST_FETCH = 100_000_000  # bytes
-
-Tell = Callable[[int, int], None]
-"""Called with how many records were read, and how many there are."""
 
 
 class LetterBox:

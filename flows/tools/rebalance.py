@@ -23,6 +23,7 @@ from flows.kafka import describe
 from flows.manifest import REBALANCED, Manifest, ManifestError
 from flows.settings import Settings, WorkerSettings, load, worker_folder
 from flows.snapshots import FILES, GROUPS, READINGS
+from flows.tools.progress import progress
 from oodl.errors import ValueFault
 
 __all__ = ["rebalance"]
@@ -49,6 +50,11 @@ def rebalance(
         How many there are to be; then set workers.count to it.
     settings
         TOML file; without it the defaults and the environment hold.
+
+    Examples
+    --------
+    All workers stopped, for three of them from now on:
+    $ oodl rebalance --workers 3 --settings workers.toml
     """
     chosen, console = load(settings), Console(highlight=False)
     top = chosen.recovery.folder
@@ -66,9 +72,11 @@ def rebalance(
         partitions = _partitions(chosen, known[0], workers)
         old = [worker_folder(top, one.worker, one.workers) for one in known]
         homes = _homes(chosen, old)
-        for index in range(workers):
-            place = {"worker": index, "workers": workers, "partitions": partitions}
-            _make(top / UNFINISHED, structs.replace(known[0], **place), old, homes)
+        with progress("moving", "workers") as tell:
+            for index in range(workers):
+                tell(index, workers)
+                place = {"worker": index, "workers": workers, "partitions": partitions}
+                _make(top / UNFINISHED, structs.replace(known[0], **place), old, homes)
         (top / UNFINISHED).rename(top / REBALANCED)
         _put_in_place(top)
     moved = f"{partitions} partitions, {len(homes)} groups"

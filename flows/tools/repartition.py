@@ -23,6 +23,11 @@ def repartition(*, settings: Path | None = None) -> None:
     ----------
     settings
         TOML file that names the topics; without it the defaults and the environment hold.
+
+    Examples
+    --------
+    Beside `oodl run`, with topics.repartitioned in the settings:
+    $ oodl repartition --settings sensors.toml
     """
     stop = StopFlag().install()
     chosen = load(settings)

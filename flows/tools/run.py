@@ -49,6 +49,13 @@ def run(
         host:port of all processes of the cluster, with semicolons between; each listens at its own.
     parent
         Process that started this one, and that it ends with.
+
+    Examples
+    --------
+    One process, as the settings have it:
+    $ oodl run --settings oodl.toml
+    Two processes on this machine that share the work:
+    $ oodl run --settings oodl.toml --processes 2
     """
     stop = StopFlag().install()  # before the rest is loaded, which takes most of a second
     from flows.members import Member

@@ -32,5 +32,10 @@ def sense(
         defaults and the environment hold.
     seconds
         Ends by itself after so long.
+
+    Examples
+    --------
+    This host's sensors, until Ctrl-C:
+    $ oodl sense --settings oodl.toml
     """
     send_to_broker(Host(), ticks(RATE, threading.Event(), seconds), load(settings))

@@ -46,6 +46,15 @@ def simulate(
         The same seed gives the same readings.
     one_sensor
         Sends a message for each sensor of a reading.
+
+    Examples
+    --------
+    Four machines and two single sensors, for ten seconds:
+    $ oodl simulate --settings oodl.toml --seconds 10
+    A hundred machines with a reading a second each, until Ctrl-C:
+    $ oodl simulate --settings oodl.toml --machines 100 --rate 1
+    A message for each sensor of a reading:
+    $ oodl simulate --settings sensors.toml --one-sensor --seconds 5
     """
     fleet = Fleet(machines=machines, seed=seed)
     writing = one_sensor_each if one_sensor else whole

@@ -78,6 +78,13 @@ def topics(
         TOML file; without it the defaults and the environment hold.
     partitions
         Of readings and of codes; six when they are created.
+
+    Examples
+    --------
+    The topics, or how those that exist differ from what the settings need:
+    $ oodl topics --settings oodl.toml
+    As many partitions as workers may ever share the work:
+    $ oodl topics --settings oodl.toml --partitions 6
     """
     asked = load(settings)
     there = describe(asked.kafka).partitions

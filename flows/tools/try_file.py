@@ -18,13 +18,13 @@ import numpy.typing as npt
 from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 from rich.text import Text
 
 from flows.settings import LARGEST_FRAME
 from flows.tables import BadRow, Batch, Columns, Table, TableError, iso_time, open_table, stem
 from flows.tools.account import Account
+from flows.tools.progress import progress
 from flows.wire import encode_codes, encode_dictionary
 from oodl.coding import Atoms, Codes, Rule, Tolerance
 from oodl.errors import ValueFault
@@ -87,6 +87,15 @@ def try_file(
         Patterns of channels that are counters, repeated or with commas: taken as rates a second.
     out
         Folder for the results; by default the file's name with "-oodl".
+
+    Examples
+    --------
+    A file in which one column names the machine:
+    $ oodl try docs/examples/pumps.csv --group-column pump
+    One sensor alone, eight readings at a time, so that what it does over time is learned:
+    $ oodl try docs/examples/bearing.csv --window 8 --out bearing
+    Two channels, coded with one number a reading at most:
+    $ oodl try docs/examples/pumps.csv --channels pressure_bar,flow_m3h --atoms 1 --out two
     """
     _check_window(window, max_gap)
     coder = GroupCoder(_rule(tolerance, atoms), window=window, max_gap=max_gap)
@@ -244,15 +253,16 @@ def _run(
     }
     with ExitStack() as opened:
         files = Files(folder, opened)
-        progress = opened.enter_context(_progress())
+        tell = opened.enter_context(progress(table.path.name, "rows"))
         rows = sum(extent.rows for extent in table.groups.values()) + table.unreadable
-        task = progress.add_task(table.path.name, total=rows)
+        done = 0
         for batch in table.batches():
             for name, part in _by_group(batch):
                 runs[name].step(coder, files, part)
             for row in batch.bad:
                 files.dead_letter(row)
-            progress.advance(task, len(batch.groups) + len(batch.bad))
+            done += len(batch.groups) + len(batch.bad)
+            tell(done, rows)
         for run in runs.values():
             run.finish(coder, files)
     return runs
@@ -275,18 +285,6 @@ def _as_messages(group: str, times: Floats, values: Floats) -> int:
     return sum(
         len(encode({"group": group, "ts": time, "values": row}))
         for time, row in zip(times.tolist(), values.tolist(), strict=True)
-    )
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
     )
 
 
