@@ -1,16 +1,18 @@
 """Everything the pipeline can say: one function an event, one count and one log line each.
 
-No other file logs or counts. Counts are plain numbers in a `Tally`, one a process, which
-`flows.exporter` shows to Prometheus; a batch costs a handful of microseconds. A warning that can
-repeat per message is held to one in ten seconds, and tells how many were held back.
+No other file logs or counts. An event has the same name in both: that of a counter
+``oodl_<event>_total``, or a kind of ``oodl_oddities_total``. Counts are plain numbers in a `Tally`,
+one a process, which `flows.exporter` shows to Prometheus; a batch costs a handful of microseconds.
+A warning that can repeat per message is held to one in ten seconds, and tells how many were held
+back.
 """
 
-import json
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from logging import DEBUG, ERROR, INFO, WARNING
 from operator import mul
 from typing import TextIO
 
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.health import Beats
+from flows.log_lines import Form, JsonLines
 from oodl.coding import Codes, Version
 from oodl.stream import GroupState, Noticed
 
@@ -168,28 +171,35 @@ class Tally:
 def readings_received(tally: Tally, count: int) -> None:
     """Messages that came out of the readings topic."""
     tally.readings_received += count
-    log.debug("Readings received. count=%(count)d", {"count": count})
+    _say(DEBUG, "readings_received", "Readings received. count=%(count)d", {"count": count})
 
 
 def partitions_added(tally: Tally, *, topic: str, was: int, now: int) -> None:
     """Report that a topic has more partitions than are read; the process ends to be restarted."""
     tally.oddities["partitions_added"] += 1
     fields = {"topic": topic, "was": was, "now": now}
-    log.warning("Partitions added, start again. topic=%(topic)s was=%(was)d now=%(now)d", fields)
+    _say(
+        WARNING,
+        "partitions_added",
+        "Partitions added, start again. topic=%(topic)s was=%(was)d now=%(now)d",
+        fields,
+    )
 
 
 def partitions_shared(tally: Tally, *, other: str, partitions: list[int]) -> None:
     """Report another process of the same name that reads the same: codes come from both."""
     tally.oddities["partitions_shared"] += 1
     text = "Partitions shared with another process. other=%(other)r partitions=%(partitions)s"
-    log.error(text, {"other": other, "partitions": partitions})
+    _say(ERROR, "partitions_shared", text, {"other": other, "partitions": partitions})
 
 
 def reading_rejected(tally: Tally, *, reason: str, position: str, detail: str) -> None:
     """Count a message that cannot be read, and name it in the log."""
     tally.readings_rejected[reason] += 1
     text = "Reading rejected. reason=%(reason)s position=%(position)s detail=%(detail)r"
-    _warn_seldom(tally, text, {"reason": reason, "position": position, "detail": detail})
+    _warn_seldom(
+        tally, "readings_rejected", text, {"reason": reason, "position": position, "detail": detail}
+    )
 
 
 def readings_coded(tally: Tally, *, group: str, codes: Codes) -> None:
@@ -208,13 +218,18 @@ def readings_coded(tally: Tally, *, group: str, codes: Codes) -> None:
         tally.energy[group] += sum(codes.energies.tolist())
         tally.residual_energy[group] += sum(map(mul, squares, present))
     fields = {"group": group, "count": codes.readings, "version": codes.version.number}
-    log.debug("Readings coded. group=%(group)r count=%(count)d version=%(version)d", fields)
+    _say(
+        DEBUG,
+        "readings_coded",
+        "Readings coded. group=%(group)r count=%(count)d version=%(version)d",
+        fields,
+    )
 
 
 def codes_sent(tally: Tally, count: int) -> None:
     """Code messages that the broker confirmed."""
     tally.codes_sent += count
-    log.debug("Codes sent. count=%(count)d", {"count": count})
+    _say(DEBUG, "codes_sent", "Codes sent. count=%(count)d", {"count": count})
 
 
 def codes_delivered(tally: Tally, seconds: npt.ArrayLike) -> None:
@@ -225,7 +240,7 @@ def codes_delivered(tally: Tally, seconds: npt.ArrayLike) -> None:
 def dead_letters_sent(tally: Tally, count: int) -> None:
     """Dead letters that the broker confirmed."""
     tally.dead_letters_sent += count
-    log.debug("Dead letters sent. count=%(count)d", {"count": count})
+    _say(DEBUG, "dead_letters_sent", "Dead letters sent. count=%(count)d", {"count": count})
 
 
 def version_published(tally: Tally, *, group: str, version: Version, offset: int) -> None:
@@ -233,14 +248,14 @@ def version_published(tally: Tally, *, group: str, version: Version, offset: int
     tally.versions_published[group] += 1
     fields = {"group": group, "version": version.number, "id": version.id, "offset": offset}
     text = "Version published. group=%(group)r version=%(version)d id=%(id)s offset=%(offset)d"
-    log.debug(text, fields)
+    _say(DEBUG, "versions_published", text, fields)
 
 
 def warm_started(tally: Tally, *, groups: int) -> None:
     """Report that there were no snapshots, and what the flow goes on from instead."""
     tally.oddities["warm_start"] += 1
     text = "Snapshots missing, going on from committed offsets and dictionaries. groups=%(groups)d"
-    log.warning(text, {"groups": groups})
+    _say(WARNING, "warm_start", text, {"groups": groups})
 
 
 def group_stepped(tally: Tally, *, group: str, state: GroupState) -> None:
@@ -260,7 +275,7 @@ def group_held(tally: Tally, *, group: str, state_bytes: int) -> None:
 def group_begun(tally: Tally, *, group: str) -> None:
     """Tell of a group of which nothing is known: it is new, or its time was over."""
     tally.groups_begun += 1
-    log.debug("Group begun. group=%(group)r", {"group": group})
+    _say(DEBUG, "groups_begun", "Group begun. group=%(group)r", {"group": group})
 
 
 def group_expired(tally: Tally, *, group: str) -> None:
@@ -276,7 +291,7 @@ def group_expired(tally: Tally, *, group: str) -> None:
     for name in SHOWN_BY_GROUP:
         getattr(tally, name).pop(group, None)
     tally.groups_expired += 1
-    log.debug("Group expired. group=%(group)r", {"group": group})
+    _say(DEBUG, "groups_expired", "Group expired. group=%(group)r", {"group": group})
 
 
 def group_noticed(tally: Tally, *, group: str, noticed: Noticed) -> None:
@@ -287,14 +302,14 @@ def group_noticed(tally: Tally, *, group: str, noticed: Noticed) -> None:
 def samples_assembled(tally: Tally, count: int) -> None:
     """Messages of one sensor each that have become readings."""
     tally.samples_assembled += count
-    log.debug("Samples assembled. count=%(count)d", {"count": count})
+    _say(DEBUG, "samples_assembled", "Samples assembled. count=%(count)d", {"count": count})
 
 
 def oddity(tally: Tally, kind: str, detail: str, count: int = 1) -> None:
     """Count what is no fault but seldom meant: an unknown channel, a late reading."""
     tally.oddities[kind] += count
     text = "Oddity seen. kind=%(kind)s count=%(count)d detail=%(detail)r"
-    _warn_seldom(tally, text, {"kind": kind, "count": count, "detail": detail})
+    _warn_seldom(tally, kind, text, {"kind": kind, "count": count, "detail": detail})
 
 
 def lag_measured(tally: Tally, partition: int, readings: int, seconds: float) -> None:
@@ -311,7 +326,7 @@ def broker_heard(tally: Tally, *, silent_seconds: float) -> None:
 def snapshot_taken(tally: Tally, *, seconds: float) -> None:
     """Count a snapshot of the sink: how long it held the flow."""
     tally.snapshot.observe([seconds])
-    log.debug("Snapshot taken. seconds=%(seconds).3f", {"seconds": seconds})
+    _say(DEBUG, "snapshot_taken", "Snapshot taken. seconds=%(seconds).3f", {"seconds": seconds})
 
 
 def snapshots_slow(tally: Tally, *, share: float, seconds: float, longer: float) -> None:
@@ -319,39 +334,51 @@ def snapshots_slow(tally: Tally, *, share: float, seconds: float, longer: float)
     tally.oddities["snapshots_slow"] += 1
     fields = {"share": share, "seconds": seconds, "longer": longer}
     text = "Snapshots slow. share=%(share).2f epoch=%(seconds)g at_next_start=%(longer)g"
-    log.warning(text, fields)
+    _say(WARNING, "snapshots_slow", text, fields)
 
 
 def epoch_chosen(tally: Tally, *, seconds: float) -> None:
     """Show the seconds between two snapshots in force."""
     tally.epoch = seconds
-    log.debug("Epoch chosen. seconds=%(seconds)g", {"seconds": seconds})
+    _say(DEBUG, "epoch_chosen", "Epoch chosen. seconds=%(seconds)g", {"seconds": seconds})
 
 
 def delivery_failed(tally: Tally, *, topic: str, detail: str) -> None:
     """Report an output that the broker never confirmed; the process ends."""
     tally.oddities["delivery_failed"] += 1
     fields = {"topic": topic, "detail": detail}
-    log.error("Delivery failed, stopping. topic=%(topic)s detail=%(detail)r", fields)
+    _say(
+        ERROR,
+        "delivery_failed",
+        "Delivery failed, stopping. topic=%(topic)s detail=%(detail)r",
+        fields,
+    )
 
 
 def name_taken(tally: Tally, *, detail: str) -> None:
     """Report that another process writes under this one's name; this one ends."""
     tally.oddities["name_taken"] += 1
-    log.error("Name taken by another process, stopping. detail=%(detail)r", {"detail": detail})
+    _say(
+        ERROR,
+        "name_taken",
+        "Name taken by another process, stopping. detail=%(detail)r",
+        {"detail": detail},
+    )
 
 
 def offset_expired(tally: Tally, partition: int, offset: int) -> None:
     """Report that retention deleted readings from an offset on before they were read."""
     tally.oddities["offset_expired"] += 1
     fields = {"partition": partition, "offset": offset}
-    log.error("Offset expired. partition=%(partition)d offset=%(offset)d", fields)
+    _say(
+        ERROR, "offset_expired", "Offset expired. partition=%(partition)d offset=%(offset)d", fields
+    )
 
 
 def stop_requested(tally: Tally, *, signal: str) -> None:
     """Report that the process was asked to end."""
     tally.oddities["stop_requested"] += 1
-    log.info("Stop requested. signal=%(signal)s", {"signal": signal})
+    _say(INFO, "stop_requested", "Stop requested. signal=%(signal)s", {"signal": signal})
 
 
 def flow_ended(tally: Tally) -> None:
@@ -366,52 +393,49 @@ def flow_ended(tally: Tally) -> None:
         "versions": sum(tally.versions_published.values()),
         "oddities": sum(tally.oddities.values()),
     }
-    log.info(f"Flow ended. {' '.join(f'{name}=%({name})d' for name in fields)}", fields)  # noqa: G004
+    _say(
+        INFO,
+        "flow_ended",
+        f"Flow ended. {' '.join(f'{name}=%({name})d' for name in fields)}",
+        fields,
+    )
 
 
 def metrics_port_moved(tally: Tally, *, wanted: int, bound: int) -> None:
     """Report that metrics are served elsewhere, since their port was taken."""
     tally.oddities["metrics_port_moved"] += 1
     fields = {"wanted": wanted, "bound": bound}
-    log.warning("Metrics port moved. wanted=%(wanted)d bound=%(bound)d", fields)
+    _say(
+        WARNING,
+        "metrics_port_moved",
+        "Metrics port moved. wanted=%(wanted)d bound=%(bound)d",
+        fields,
+    )
 
 
-def log_to(stream: TextIO, level: int = logging.INFO, *, process: int | None = None) -> None:
-    """Send the log to a stream: text for a terminal, else one JSON object a line.
+def log_to(
+    stream: TextIO, level: int | str = INFO, *, form: Form = "auto", process: int | None = None
+) -> None:
+    """Send the log to a stream; "auto" is text for a terminal, else one JSON object a line.
 
     Called again, the log goes to the new stream alone. A process of a cluster names its number.
     """
     handler = logging.StreamHandler(stream)
     named = "" if process is None else f"process {process} "
     human = logging.Formatter(f"%(asctime)s %(levelname)s {named}%(message)s", datefmt="%H:%M:%S")
-    handler.setFormatter(human if stream.isatty() else _JsonLines(process))
+    for_people = stream.isatty() if form == "auto" else form == "text"
+    handler.setFormatter(human if for_people else JsonLines(process))
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(level)
 
 
-class _JsonLines(logging.Formatter):
-    """A record as one line of JSON: when, how grave, the sentence, and its fields."""
-
-    def __init__(self, process: int | None) -> None:
-        super().__init__()
-        self._place = {} if process is None else {"process": process}
-
-    def format(self, record: logging.LogRecord) -> str:
-        told: dict[str, object] = {
-            "time": record.created,
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            **self._place,
-        }
-        if isinstance(record.args, Mapping):
-            told = {**record.args, **told}
-        if record.exc_info:
-            told["trace"] = self.formatException(record.exc_info)
-        return json.dumps(told, default=str)
+def _say(level: int, event: str, text: str, fields: Fields) -> None:
+    """Write a line; `event` is what it is counted as, so that log and metrics have one name."""
+    log.log(level, text, fields, extra={"event": event})
 
 
-def _warn_seldom(tally: Tally, text: str, fields: dict[str, object]) -> None:
+def _warn_seldom(tally: Tally, event: str, text: str, fields: dict[str, object]) -> None:
     """Warn once in `HOLD_SECONDS` for each text; the next warning tells how many were held."""
     now = tally.clock()
     if now - tally.spoke.get(text, -HOLD_SECONDS) < HOLD_SECONDS:
@@ -419,32 +443,42 @@ def _warn_seldom(tally: Tally, text: str, fields: dict[str, object]) -> None:
         return
     tally.spoke[text] = now
     held = tally.held.pop(text, 0)
-    log.warning(f"{text} held_back=%(held_back)d", fields | {"held_back": held})  # noqa: G004
+    _say(WARNING, event, f"{text} held_back=%(held_back)d", fields | {"held_back": held})
 
 
 def _restarted(tally: Tally, group: str, _: Noticed) -> None:
     tally.oddities["group_restarted"] += 1
-    log.warning("Group restarted. group=%(group)r", {"group": group})
+    _say(WARNING, "group_restarted", "Group restarted. group=%(group)r", {"group": group})
 
 
 def _surprised(tally: Tally, group: str, _: Noticed) -> None:
     tally.oddities["group_surprised"] += 1
-    log.warning("Group surprised. group=%(group)r", {"group": group})
+    _say(WARNING, "group_surprised", "Group surprised. group=%(group)r", {"group": group})
 
 
 def _calmed(tally: Tally, group: str, _: Noticed) -> None:
     tally.oddities["group_calmed"] += 1
-    log.info("Group calmed. group=%(group)r", {"group": group})
+    _say(INFO, "group_calmed", "Group calmed. group=%(group)r", {"group": group})
 
 
 def _accepted(tally: Tally, group: str, _: Noticed) -> None:
     tally.oddities["group_accepted"] += 1
-    log.warning("Group's new behaviour accepted as its own. group=%(group)r", {"group": group})
+    _say(
+        WARNING,
+        "group_accepted",
+        "Group's new behaviour accepted as its own. group=%(group)r",
+        {"group": group},
+    )
 
 
 def _jumped(tally: Tally, group: str, _: Noticed) -> None:
     tally.jumps[group] += 1
-    log.warning("Group jumped, its dictionary is learned anew. group=%(group)r", {"group": group})
+    _say(
+        WARNING,
+        "jumps",
+        "Group jumped, its dictionary is learned anew. group=%(group)r",
+        {"group": group},
+    )
 
 
 def _mistimed(tally: Tally, group: str, noticed: Noticed) -> None:

@@ -50,6 +50,7 @@ __all__ = [
     "GroupSettings",
     "GroupsSettings",
     "KafkaSettings",
+    "LogSettings",
     "MessageSettings",
     "MetricSettings",
     "RecoverySettings",
@@ -368,6 +369,17 @@ class MetricSettings(_Section):
     )
 
 
+class LogSettings(_Section):
+    """What the log says, and in which form; it goes to the standard error output."""
+
+    format: Literal["auto", "text", "json"] = live(
+        "auto", description="text for people, JSON a line; auto: text on a terminal, else JSON"
+    )
+    level: Literal["debug", "info", "warning", "error"] = live(
+        "info", description="how grave a line is at least; debug tells of each block"
+    )
+
+
 class WorkerSettings(_Section):
     """Which of several pipelines that share the partitions this is, each with its own process."""
 
@@ -467,6 +479,7 @@ class Settings(BaseSettings):
     codes: CodeSettings = CodeSettings()
     recovery: RecoverySettings = RecoverySettings()
     metrics: MetricSettings = MetricSettings()
+    log: LogSettings = LogSettings()
     workers: WorkerSettings = WorkerSettings()
     groups: GroupsSettings = GroupsSettings()
 

@@ -36,7 +36,7 @@ def repartition(*, settings: Path | None = None) -> None:
         msg = "topics.repartitioned: expected the name of an internal topic, got none; name one"
         raise ValueFault(msg)
     tally = Tally()
-    events.log_to(sys.stderr, process=None)
+    events.log_to(sys.stderr, chosen.log.level.upper(), form=chosen.log.format)
     cluster = admit(chosen.kafka, access.to_repartition(chosen))
     cluster.require(
         readings=topics.readings,

@@ -114,7 +114,9 @@ def _run(settings: "Settings", stop: StopFlag, member: "Member") -> None:
     from oodl.warming import warm
 
     tally, port = events.Tally(), settings.metrics.port
-    events.log_to(sys.stderr, process=None if member.alone else member.process)
+    process = None if member.alone else member.process
+    told = settings.log
+    events.log_to(sys.stderr, told.level.upper(), form=told.format, process=process)
     tally.beats.peers = max(0, len(member.addresses) - 1)
     serve(Collector(tally, settings), settings.metrics.address, port and port + member.before)
     warm()  # else a group's first block would wait for it

@@ -8,8 +8,13 @@ import pytest
 
 from flows import events
 from flows.events import Histogram, Tally
+from flows.exporter import Collector
+from flows.log_lines import Form
+from flows.settings import Settings
 from oodl.stream import Block, GroupCoder, Noticed
 from tests.flows.batches import coded
+
+UNCOUNTED = {"snapshot_taken", "epoch_chosen", "flow_ended"}  # gauges, a histogram, the last line
 
 
 class Terminal(io.StringIO):
@@ -154,6 +159,34 @@ def test_every_notice_of_a_step_is_counted_and_logged(written: io.StringIO) -> N
     ]
 
 
+def tell_everything(tally: Tally) -> None:
+    version = coded(3).version
+    events.readings_received(tally, 5)
+    events.reading_rejected(tally, reason="json", position="in/0/1", detail="x")
+    events.readings_coded(tally, group="a", codes=coded(3))
+    events.samples_assembled(tally, 5)
+    events.codes_sent(tally, 4)
+    events.dead_letters_sent(tally, 1)
+    events.version_published(tally, group="a", version=version, offset=9)
+    events.group_begun(tally, group="a")
+    events.group_expired(tally, group="a")
+    for kind in ("restart", "surprised", "calm", "accepted", "jump", "clock_ahead", "late", "gap"):
+        tally.spoke.clear()
+        events.group_noticed(tally, group="a", noticed=Noticed(kind, 2))
+    events.snapshot_taken(tally, seconds=0.02)
+    events.epoch_chosen(tally, seconds=2.0)
+    events.snapshots_slow(tally, share=0.25, seconds=2.0, longer=4.0)
+    events.delivery_failed(tally, topic="codes", detail="timed out")
+    events.name_taken(tally, detail="oodl")
+    events.offset_expired(tally, 3, 17)
+    events.partitions_added(tally, topic="in", was=6, now=8)
+    events.partitions_shared(tally, other="pump:17:c0", partitions=[0, 2])
+    events.warm_started(tally, groups=3)
+    events.stop_requested(tally, signal="SIGTERM")
+    events.metrics_port_moved(tally, wanted=9464, bound=4001)
+    events.flow_ended(tally)
+
+
 def test_every_plain_event_has_its_count_and_one_line(written: io.StringIO) -> None:
     # given
     tally = Tally()
@@ -282,6 +315,37 @@ def test_the_log_is_text_on_a_terminal_and_json_elsewhere() -> None:
     assert terminal.getvalue().count("\n") == 1
     (line,) = lines(file)
     assert (line["level"], line["reason"], line["detail"]) == ("warning", "json", "a\nb")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_form_of_the_log_can_be_chosen(terminal: bool) -> None:  # noqa: FBT001
+    forms: tuple[tuple[Form, str], ...] = (("json", "{"), ("text", "0123456789"))
+    for form, begins in forms:
+        stream = Terminal() if terminal else io.StringIO()
+        events.log_to(stream, "DEBUG", form=form)
+        events.readings_received(Tally(), 5)
+        assert stream.getvalue()[0] in begins
+        assert "Readings received. count=5" in stream.getvalue()
+
+
+def test_an_event_has_the_name_that_it_is_counted_under(written: io.StringIO) -> None:
+    # given all that the pipeline can say
+    tally = Tally()
+    tell_everything(tally)
+    # when the metrics are shown
+    families = Collector(tally, Settings()).collect()
+    counters = {family.name for family in families if family.type == "counter"}
+    # then each line's event is a counter of that name, or a kind of oddity
+    told = {str(line["event"]) for line in lines(written)}
+    assert {f"oodl_{event}" for event in told - tally.oddities.keys() - UNCOUNTED} <= counters
+    assert UNCOUNTED | tally.oddities.keys() <= told
+    assert len(told) > 20
+
+
+def test_a_line_of_the_client_is_told_from_the_events(written: io.StringIO) -> None:
+    logging.getLogger("flows.kafka").warning("%% %s", "GETSOCKOPT")
+    (line,) = lines(written)
+    assert (line["event"], line["level"]) == ("client", "warning")
 
 
 def test_a_process_of_a_cluster_names_its_number() -> None:
