@@ -70,6 +70,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), ConsoleParser()],
-    patterns=["README.md", "docs/**/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
     fixtures=["folder"],
 ).pytest()
