@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -15,13 +14,11 @@ from flows.events import Tally
 from flows.exporter import Collector, serve
 from flows.settings import load
 from oodl import __version__
+from tests.compose import COMPOSE, DOCKERFILE, OURS, ROOT, SERVICES, SETTINGS, health_check, image
 
-ROOT = Path(__file__).parent.parent.parent
-COMPOSE = ROOT / "docker-compose.yml"
-SETTINGS = ROOT / "infra" / "oodl.toml"
-SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe").load(COMPOSE)["services"]
-OURS = [name for name, service in SERVICES.items() if "build" in service]
 PINNED = re.compile(r"[a-z0-9/.-]+:v?\d+\.\d+\.\d+[a-z0-9.-]*")
+
+VOLUMES = YAML(typ="safe").load(COMPOSE)["volumes"]
 
 every_service = pytest.mark.parametrize("name", SERVICES)
 every_one_of_ours = pytest.mark.parametrize("name", OURS)
@@ -36,8 +33,15 @@ def test_the_file_fits_the_schema_of_compose() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_topics_and_pipeline_are_ours() -> None:
-    assert OURS == ["topics", "pipeline"]
+def test_topics_pipeline_and_simulator_are_ours() -> None:
+    assert OURS == ["topics", "pipeline", "simulator"]
+
+
+def test_the_simulator_alone_is_for_the_demo() -> None:
+    assert {name: service.get("profiles") for name, service in SERVICES.items()} == {
+        **dict.fromkeys(SERVICES),
+        "simulator": ["demo"],
+    }
 
 
 @every_service
@@ -48,12 +52,48 @@ def test_every_port_is_bound_to_this_host_alone(name: str) -> None:
 
 
 @every_service
+def test_every_service_is_started_again_and_bounded(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["restart"] in ("unless-stopped", "on-failure", "on-failure:5")
+    assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
+
+
+@every_service
+def test_every_service_has_no_rights_that_it_does_not_need(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("read_only", False) == (name != "kafka")  # writes its settings there
+
+
+@every_service
+def test_what_is_mounted_is_there(name: str) -> None:
+    sources = [volume.split(":")[0] for volume in SERVICES[name]["volumes"]]
+
+    missing = [at for at in sources if at.startswith(".") and not (ROOT / at).exists()]
+
+    assert missing == []
+    assert {at for at in sources if not at.startswith(".")} <= VOLUMES.keys()
+
+
+def test_what_the_pipeline_writes_is_in_volumes() -> None:
+    mounted = {volume.split(":")[1] for volume in SERVICES["pipeline"]["volumes"]}
+    compiled = re.findall(r"NUMBA_CACHE_DIR=(\S+)", image("ENV"))
+    kept = SERVICES["pipeline"]["environment"]["OODL_RECOVERY__FOLDER"]
+
+    assert {*compiled, kept} <= mounted
+    assert {*compiled, kept} <= set(image("RUN").split())  # there, and of the user that writes
+
+
+@every_service
 def test_every_image_has_a_pinned_version(name: str) -> None:
     assert PINNED.fullmatch(SERVICES[name]["image"])
 
 
 def test_every_base_image_has_a_pinned_version() -> None:
-    lines = (ROOT / "infra" / "Dockerfile").read_text().splitlines()
+    lines = DOCKERFILE.read_text().splitlines()
 
     images = [line.split()[1] for line in lines if line.startswith("FROM ")]
 
@@ -106,9 +146,11 @@ def test_its_environment_is_one_that_the_settings_know(
 
 
 def test_the_pipeline_s_health_is_asked_where_it_tells_of_it() -> None:
-    asked = SERVICES["pipeline"]["healthcheck"]["test"][-1]
     port = load(SETTINGS).metrics.port
+    program, option, asked = health_check()
+    assert (program, option) == ("python", "-c")
     assert f"http://127.0.0.1:{port}/healthz" in asked
+    assert "healthcheck" not in SERVICES["pipeline"]  # the image's holds
     tally = Tally()
     server, bound = serve(Collector(tally, load(SETTINGS)), "127.0.0.1", 0)
     command = [sys.executable, "-c", asked.replace(str(port), str(bound))]

@@ -1,0 +1,1 @@
+"""What the pipeline is run with, and what makes and checks it."""
