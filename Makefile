@@ -70,12 +70,15 @@ fmt: $(READY) ## format the code and repair what ruff can
 	$(BIN)/ruff format .
 
 .PHONY: lint
-lint: $(READY) ## ruff, mypy, import rules, compose file, Prometheus configuration
+lint: $(READY) ## ruff, mypy, import rules, what runs in containers, Prometheus, Grafana
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy oodl flows tests benchmarks conftest.py
+	$(BIN)/mypy oodl flows tests benchmarks infra conftest.py
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE)
+	$(BIN)/hadolint infra/Dockerfile
+	$(BIN)/python -m infra.kubernetes
+	$(BIN)/python -m infra.grafana --check
 	@if command -v promtool >/dev/null; then \
 	  promtool check config $(PROMETHEUS); \
 	elif [[ $${CI:-} == true ]]; then \
