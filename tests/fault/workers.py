@@ -46,6 +46,8 @@ class Worker:
         How many it is to start as one cluster; 1: it does the work itself.
     environment : mapping
         Variables besides.
+    command : sequence of str
+        The whole of what is run, in place of `program` and the settings.
     """
 
     def __init__(
@@ -58,10 +60,11 @@ class Worker:
         ordinary: bool = False,
         processes: int = 1,
         environment: Mapping[str, str] = {},
+        command: Sequence[str] = (),
     ) -> None:
         self.log_file = log_file or settings.with_suffix(".log")
         self._ports = range(port, port + processes)
-        command = [sys.executable, *program, str(settings)]
+        command = [*command] or [sys.executable, *program, str(settings)]
         if processes > 1:
             command += ["--processes", str(processes)]
         with self.log_file.open("wb") as log:
