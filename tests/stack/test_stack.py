@@ -8,7 +8,9 @@ from flows import events
 from flows.events import Tally
 from flows.exporter import Collector, serve
 from flows.settings import Settings
+from tests.brokers import ApacheKafka
 from tests.stack.alertmanager import Alertmanager
+from tests.stack.pipeline import Pipeline
 from tests.stack.programs import wait_until
 from tests.stack.prometheus import Prometheus, QueryError
 
@@ -51,3 +53,18 @@ def test_prometheus_scrapes_the_pipeline_and_tells_alertmanager() -> None:
 
 def owner(pid: int) -> int:
     return Path(f"/proc/{pid}").stat().st_uid
+
+
+def test_a_plant_feeds_the_pipeline_and_prometheus_sees_it(
+    apache_kafka: ApacheKafka, tmp_path: Path
+) -> None:
+    # given the pipeline on a broker
+    with (
+        Pipeline(apache_kafka, tmp_path, "seen") as pipeline,
+        Prometheus({"oodl": [pipeline.address]}, rules={}) as prometheus,
+    ):
+        # when every group has a version
+        pipeline.await_versions(1)
+        # then Prometheus tells them
+        prometheus.await_value(f"count(oodl_version >= 1) == {len(pipeline.plant.groups)}")
+        assert prometheus.value("oodl_dead_letters_sent_total") == 0
