@@ -1,72 +1,38 @@
 """``oodl topics``: create the four topics, or say how those that exist differ."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource
 from kafka.errors import KafkaError
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from flows.kafka import BrokerError, client_options, describe
 from flows.settings import Settings, load
+from flows.tools.comparing import compare as compared
+from flows.tools.topic_rules import PARTITIONS, Difference, Topic, wanted
 from oodl.errors import OodlError
 
-__all__ = ["Topic", "TopicsError", "topics", "wanted"]
+__all__ = ["TopicsError", "topics"]
 
-PARTITIONS = 6  # of readings and codes: as many workers can share the work
 READY_MS = 30_000
-SIZE = "max.message.bytes"  # what a topic allows beyond our own limit does no harm
 
 
 class TopicsError(OodlError, ValueError):
     """Topics that exist are not as the settings need them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic as it should be.
-
-    Parameters
-    ----------
-    name : str
-    partitions : int or None
-        None: six when it is created, and any number is fine when it exists.
-    settings : mapping of str to str
-        By Kafka's names.
-    """
-
-    name: str
-    partitions: int | None
-    settings: Mapping[str, str]
-
-    def differences(self, partitions: int, settings: Mapping[str, str]) -> Iterator[str]:
-        """Say how the topic that exists differs, with the remedy.
-
-        Examples
-        --------
-        >>> topic = Topic("codes", None, {"max.message.bytes": "2000"})
-        >>> list(topic.differences(3, {"max.message.bytes": "1000"}))
-        ['codes: max.message.bytes: expected 2000, got 1000; alter it on the broker']
-        """
-        if self.partitions not in (None, partitions):
-            remedy = "more can be added, but groups then change theirs; fewer need a new topic"
-            yield f"{self.name}: partitions: expected {self.partitions}, got {partitions}; {remedy}"
-        for key, value in self.settings.items():
-            found = settings[key]
-            if not (int(found) >= int(value) if key == SIZE else found == value):
-                yield f"{self.name}: {key}: expected {value}, got {found}; alter it on the broker"
-
-
 def topics(
     *,
     settings: Path | None = None,
     partitions: Annotated[int, Parameter(validator=Number(gte=1))] | None = None,
-) -> None:
+    compare: bool = False,
+) -> int:
     """Create the topics of readings, codes, dictionaries and dead letters.
 
     One that exists is left as it is; how it differs from what the settings need is told, and the
@@ -78,6 +44,8 @@ def topics(
         TOML file; without it the defaults and the environment hold.
     partitions
         Of readings and of codes; six when they are created.
+    compare
+        Create nothing: show what is missing or differs, with the command that mends it.
 
     Examples
     --------
@@ -85,68 +53,79 @@ def topics(
     $ oodl topics --settings oodl.toml
     As many partitions as workers may ever share the work:
     $ oodl topics --settings oodl.toml --partitions 6
+    Only look, and end with 1 when something has to be done:
+    $ oodl topics --settings oodl.toml --compare
     """
     asked = load(settings)
-    there = describe(asked.kafka).partitions
+    there, expected = describe(asked.kafka).partitions, wanted(asked, partitions)
+    if compare:
+        differences = compared(expected, there, asked.kafka)
+        _show(expected, differences)
+        return int(any(difference.grave for difference in differences))
+    created = _create(asked, expected, there)
+    differences = compared(
+        [topic for topic in expected if topic not in created], there, asked.kafka
+    )
+    _tell(expected, created, differences)
+    if grave := [str(difference) for difference in differences if difference.grave]:
+        raise TopicsError("\n".join(grave))
+    return 0
+
+
+def _create(asked: Settings, expected: list[Topic], there: Mapping[str, int]) -> list[Topic]:
+    """Create what is missing; what was created."""
+    missing = [topic for topic in expected if topic.name not in there]
+    if not missing:
+        return missing
     try:
         with KafkaAdminClient(**client_options(asked)) as admin:
-            problems = list(_settle(admin, wanted(asked, partitions), there))
+            admin.create_topics(
+                {
+                    topic.name: {
+                        "num_partitions": topic.partitions or PARTITIONS,
+                        "configs": dict(topic.settings),
+                    }
+                    for topic in missing
+                }
+            )
+            admin.wait_for_topics([topic.name for topic in missing], timeout_ms=READY_MS)
     except KafkaError as problem:
         msg = f"topics: expected {asked.kafka.bootstrap} to create and describe, got {problem!r}; "
         msg += "see that this client may Create, Describe and DescribeConfigs these topics"
         raise BrokerError(msg) from problem
-    if problems:
-        raise TopicsError("\n".join(problems))
+    return missing
 
 
-def wanted(settings: Settings, partitions: int | None = None) -> list[Topic]:
-    """List the four topics as the settings need them.
-
-    What we write is stamped by the broker, so that readings of any age are kept as long as others.
-    """
-    size = {SIZE: str(settings.kafka.max_message_bytes)}
-    ours = size | {"message.timestamp.type": "LogAppendTime"}
-    names = settings.topics
-    internal = names.repartitioned
-    return [
-        *([] if internal is None else [Topic(internal, partitions, size)]),
-        Topic(names.readings, partitions, size),
-        Topic(names.codes, partitions, ours),
-        Topic(names.dictionaries, None, ours | {"cleanup.policy": "compact"}),
-        Topic(names.dead_letters, None, ours),
-    ]
-
-
-def _settle(
-    admin: KafkaAdminClient, expected: list[Topic], there: Mapping[str, int]
-) -> Iterator[str]:
-    """Create what is missing, say what is well, and yield what differs."""
-    console = Console(highlight=False)
-    missing = [topic for topic in expected if topic.name not in there]
-    if missing:
-        admin.create_topics(
-            {
-                topic.name: {
-                    "num_partitions": topic.partitions or PARTITIONS,
-                    "configs": dict(topic.settings),
-                }
-                for topic in missing
-            }
-        )
-        admin.wait_for_topics([topic.name for topic in missing], timeout_ms=READY_MS)
+def _tell(expected: list[Topic], created: list[Topic], differences: list[Difference]) -> None:
+    """Say a line of each topic that was created, is well, or could be better."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    grave = {difference.topic for difference in differences if difference.grave}
     for topic in expected:
-        if topic in missing:
-            console.print(f"{topic.name}: created", markup=False)
-            continue
-        differences = list(topic.differences(there[topic.name], _found(admin, topic)))
-        yield from differences
-        if not differences:
+        if topic in created:
+            console.print(f"{topic.name}: created")
+        elif topic.name not in grave:
+            console.print(f"{topic.name}: as it should be")
+    for difference in differences:
+        if not difference.grave:
+            console.print(f"advice: {difference}")
+
+
+def _show(expected: list[Topic], differences: list[Difference]) -> None:
+    """Show what differs as a table; the commands stand below it, whole, to be copied."""
+    console = Console(highlight=False, soft_wrap=True)
+    differing = {difference.topic for difference in differences}
+    for topic in expected:
+        if topic.name not in differing:
             console.print(f"{topic.name}: as it should be", markup=False)
-
-
-def _found(admin: KafkaAdminClient, topic: Topic) -> dict[str, str]:
-    """Return the settings of a topic that exists, those that we care for."""
-    resource = ConfigResource("TOPIC", topic.name)
-    configs: dict[str, Any] = admin.describe_configs([resource], config_filter="all")
-    found = configs["topic"][topic.name]
-    return {key: str(found[key]["value"]) for key in topic.settings}
+    if not differences:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "topic", "what", "expected", "got"):
+        table.add_column(name, overflow="fold")
+    for number, each in enumerate(differences, start=1):
+        grade = "" if each.grave else " (advice)"
+        cells = (f"{number}", each.topic, f"{each.what}{grade}", each.expected, each.got)
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    for number, each in enumerate(differences, start=1):
+        console.print(f"{number}  {each.remedy}", markup=False)
