@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import numpy as np
-from prometheus_client import make_wsgi_app
+from prometheus_client import ProcessCollector, make_wsgi_app
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -254,6 +254,7 @@ class _Quiet(WSGIRequestHandler):
 def _application(collector: Collector) -> "WSGIApplication":
     registry = CollectorRegistry()
     registry.register(collector)
+    ProcessCollector(registry=registry)  # memory, processor time and files of this process
     metrics = make_wsgi_app(registry)
     health = {"/healthz": _alive, "/readyz": _ready}
 

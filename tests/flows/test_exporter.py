@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -282,6 +283,16 @@ def test_metrics_are_served_on_the_address_alone() -> None:
     with serving(busy(["press-7"])) as place, urllib.request.urlopen(f"{place}/metrics") as answer:
         samples = parse(answer.read().decode())
     assert samples["oodl_codes_sent_total", ()] == 90
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells of its processes")
+def test_what_the_process_uses_is_served_beside_what_it_counted() -> None:
+    with serving(busy(["press-7"])) as place, urllib.request.urlopen(f"{place}/metrics") as answer:
+        samples = parse(answer.read().decode())
+
+    assert samples["process_resident_memory_bytes", ()] > 1e7
+    assert samples["process_cpu_seconds_total", ()] > 0
+    assert samples["oodl_readings_received_total", ()] == 100
 
 
 def test_a_flow_that_starts_is_alive_and_not_ready() -> None:
