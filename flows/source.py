@@ -49,6 +49,7 @@ from flows.groups import Groups
 from flows.health import keeping_failures
 from flows.items import Arrived, Expiry
 from flows.kafka import SharedConsumer, StopFlag
+from flows.pace import Pace
 from flows.reading import reader
 from flows.samples import Outcome, Refused
 from flows.settings import Settings
@@ -70,7 +71,6 @@ __all__ = ["ExpiredError", "KafkaSource", "PartitionReader", "Resume", "Shared"]
 
 ALWAYS = datetime.fromtimestamp(0, UTC)
 NO_HEADERS: Headers = []
-MOST = 5000  # messages a turn: a partition with a backlog leaves the others their turns
 # The next offset, what is known of the groups, and the samples that wait.
 Resume = tuple[int | None, bytes, bytes]
 Older = tuple[int | None, bytes]  # before there were samples
@@ -194,6 +194,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._read = reader(shared.settings)
         self._express = Express(self._read, groups, self._take)
         self._queue = shared.consumer.open(partition, offset)
+        self._pace = Pace()
         self._next = offset
         self._latest = 0.0
         self._beats = shared.tally.beats
@@ -215,7 +216,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             raise StopIteration
         if self._shared.consumer.leads(self._queue):
             self._shared.meanwhile()
-        raws = self._queue.take(MOST)
+        raws = self._queue.take(self._pace.most(monotonic()))
+        self._pace.took(len(raws))
         if expired := self._queue.take_expired():
             topic = self._shared.settings.topics.source
             tell_expired(self._shared.settings, self._shared.tally, topic, expired)
