@@ -155,7 +155,8 @@ bench-learner: $(RIVALS_READY) ## the learner against rivals, about 30 minutes; 
 	$(RIVALS)/bin/python -m benchmarks.report
 
 .PHONY: soak
-soak: $(JARS) $(RIVALS_READY) ## memory over a million readings, and while nothing is confirmed, minutes
+soak: $(JARS) $(RIVALS_READY) ## the faults with 200,000 readings each; memory over a million: an hour
+	FAULT_TIMES=10 $(MAKE) fault FAULTS=benchmarks/results/faults_soak.json
 	$(BIN)/python -m benchmarks.soak
 	$(RIVALS)/bin/python -m benchmarks.report
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.report import bars, filled, load, source, table
@@ -15,7 +16,7 @@ COUNTS = ("sent", "coded", "buried", "missing", "repeats", "allowed")
 TIMED = ("resumed", "gave up")
 
 
-def faults() -> str:
+def faults(name: str) -> str:
     """What became of the readings, fault by fault."""
     head = ("done to it", "delivery", "sent", "coded", "dead letters", "missing", "repeats",
             "at most", "seconds until it")  # fmt: skip
@@ -28,7 +29,7 @@ def faults() -> str:
                 *(f"{each[name]:,}" for name in COUNTS),
                 ", ".join(f"{name}: {each[name]}" for name in TIMED if name in each),
             )
-            for each in load("faults")["rows"]
+            for each in load(name)["rows"]
         ),
     )
 
@@ -49,9 +50,10 @@ def delivery() -> str:
     )
 
 
-RECORDS = ("faults", "delivery")
+RECORDS = ("faults", "faults_soak", "delivery")
 TABLES: dict[str, Callable[[], str]] = (
-    {"faults": faults, "delivery": delivery}
+    {name: partial(faults, name) for name in ("faults", "faults_soak")}
+    | {"delivery": delivery}
     | {f"{name}-source": source(name) for name in RECORDS}
     | {f"{name}-bars": bars(name) for name in RECORDS}
 )

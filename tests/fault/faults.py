@@ -4,13 +4,13 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fault.readings import readings
+from tests.fault.readings import TIMES, readings
 from tests.fault.stage import Stage
 from tests.traffic import Record
 
 __all__ = ["ALL", "PORTION", "Fault", "Figures", "refused", "work_and_end"]
 
-PORTION, ALL = 1000, 20_000
+PORTION, ALL = 1000 * TIMES, 20_000 * TIMES
 Figures = dict[str, float]
 
 
@@ -23,7 +23,7 @@ class Fault:
     act : callable
         Does it, and returns the figures that belong to it.
     seconds : float
-        How long readings are on their way meanwhile.
+        How long readings are on their way meanwhile, where they are 20,000.
     kills : bool
         Whether a process ends without its last snapshot: at least once is then more than once.
     forgets : bool

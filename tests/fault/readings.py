@@ -1,14 +1,17 @@
-"""20,000 readings of 20 machines, one in a hundred of them poison."""
+"""20,000 readings of 20 machines, one in a hundred of them poison; FAULT_TIMES as many."""
 
+import os
 from collections.abc import Iterator
 from functools import cache
 
 from tests.traffic import Record, machine
 
-__all__ = ["GROUPS", "LARGE", "POISON", "ROWS", "half_poison", "readings"]
+__all__ = ["GROUPS", "LARGE", "POISON", "ROWS", "TIMES", "half_poison", "readings"]
+
+TIMES = int(os.environ.get("FAULT_TIMES", "1"))  # 10 in the soak, at the same rates
 
 GROUPS = [f"press-{number}" for number in range(20)]
-ROWS, CHANNELS = 1000, 8
+ROWS, CHANNELS = 1000 * TIMES, 8
 SETTLED = 30 * len(GROUPS)
 LARGE = b'{"values": [' + b"1," * 1_000_000 + b"1]}"
 POISON = {  # what is sent in the place of a reading, and the reason it is refused for

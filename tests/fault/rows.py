@@ -14,6 +14,7 @@ from benchmarks.record import Bar, worst
 from tests.brokers import ApacheKafka, KafkaCluster
 from tests.fault.faults import Fault, Figures
 from tests.fault.ledger import Ledger
+from tests.fault.readings import TIMES
 from tests.fault.stage import Stage
 from tests.fault.to_brokers import GONE_SECONDS, GRACE
 
@@ -100,7 +101,7 @@ def _perform(
         f"{fault!r}.{delivery}{suffix}",
         folder,
         delivery,
-        fault.seconds,
+        fault.seconds * TIMES,
         kafka=dict(fault.kafka),
         recovery=dict(fault.recovery),
         portions=fault.portions,

@@ -274,12 +274,30 @@ class Stage:
     def _await_done(self, count: int) -> None:
         wait_until(lambda: len(self.sent) >= count)
 
+        before = -1
+
         def done() -> bool:
+            nonlocal before
+            last, before = before, self._written()
+            if before != last:  # to read it all takes a while: not before it stands still
+                return False
             found = set(codes_by_position(self._there("codes")))
             found |= {position_of_letter(letter) for letter in self._there("dead_letters")}
             return len(found | self.expired) >= count
 
         wait_until(done, pause=0.5)
+
+    def _written(self) -> int:
+        """Records of codes and dead letters, marks of transactions among them."""
+        asker = Consumer({"bootstrap.servers": self.address, "group.id": "tests"})
+        written = 0
+        for role in ("codes", "dead_letters"):
+            topic = self.topics[role]
+            for number in asker.list_topics(topic, 30).topics[topic].partitions:
+                first, end = asker.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
+                written += end - first
+        asker.close()
+        return written
 
     def _there(self, role: str) -> list[Record]:
         return read(self.address, self.topics[role])

@@ -19,10 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flows.snapshots import FILES
 from tests.brokers import ApacheKafka, free_port
+from tests.fault.readings import TIMES
 
 __all__ = ["PATIENCE", "Worker", "create_topics", "free_port", "wait_until", "write_settings"]
 
-PATIENCE = 60.0
+PATIENCE = 60.0 * max(1.0, TIMES / 2)  # seconds
 ROOT = Path(__file__).parents[2]
 SIGTERM_CAUGHT = 1 << (signal.SIGTERM - 1)
 
@@ -204,7 +205,7 @@ def write_settings(folder: Path, sections: Mapping[str, Mapping[str, object]]) -
 
 
 def wait_until(done: Callable[[], bool], pause: float = 0.05) -> None:
-    """Try again and again, at most for a minute."""
+    """Try again and again, at most for a minute; for more where there are more readings."""
     deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline, "waited in vain"
