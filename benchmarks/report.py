@@ -439,8 +439,11 @@ TABLES: dict[str, Callable[[], str]] = (
 
 
 def main() -> None:
-    """Fill the tables, and draw where that is possible."""
+    """Fill the tables, those of the pages in docs/ too, and draw where that is possible."""
+    from benchmarks import pages
+
     README.write_text(filled(README.read_text(), TABLES))
+    pages.fill()
     if importlib.util.find_spec("matplotlib") is None:
         print("plots not drawn: matplotlib is not installed; make .venv-bench/.ready")
         return
