@@ -23,13 +23,16 @@ Partition read by another process
     Said as an event, of any process of the same consumer group that commits as well; both go on.
 Partition added
     Said as an event, then the flow ends as on SIGTERM: the next start reads the new one as well.
+Clock set back
+    By more than 10 s: said as an event, then the flow ends as on SIGTERM. The engine ends an epoch
+    by the clock on the wall, and would take no snapshot for as long as that was set back.
 SIGTERM
     The source ends at its next turn, which makes the engine take a last snapshot.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 from time import time as now
@@ -71,6 +74,7 @@ __all__ = ["ExpiredError", "KafkaSource", "PartitionReader", "Resume", "Shared"]
 
 ALWAYS = datetime.fromtimestamp(0, UTC)
 NO_HEADERS: Headers = []
+SET_BACK = 10.0  # seconds by which a clock that is put right may be set back
 # The next offset, what is known of the groups, and the samples that wait.
 Resume = tuple[int | None, bytes, bytes]
 Older = tuple[int | None, bytes]  # before there were samples
@@ -113,17 +117,22 @@ class Shared:
     asked: Callable[[], str] = lambda: ""
     ask: Callable[[str], None] = lambda _: None
     told: bool = False
+    _clock: float = field(default_factory=lambda: _clock())
 
     def __post_init__(self) -> None:
         self.tally.beats.links.append(self.consumer.health)
 
     def ending(self) -> bool:
-        """Tell whether the process was asked to end, or has to for a new partition; say so once."""
+        """Tell whether the process was asked to end, or has to by itself; say so once."""
         topic = self.settings.topics.source
         found = self.consumer.health.partitions.get(topic, 0)
         if found > self.partitions and not self.stop:
             events.partitions_added(self.tally, topic=topic, was=self.partitions, now=found)
             self.stop.set("a new partition")
+        back = self._clock - _clock()
+        if back > SET_BACK and not self.stop:
+            events.oddity(self.tally, "clock_set_back", f"by {back:.0f} s; ends, start again")
+            self.stop.set("a clock that was set back")
         if not self.stop and (asked := self.asked()):
             self.stop.set(asked)
         if self.stop and not self.told:
@@ -131,6 +140,10 @@ class Shared:
             self.ask(self.stop.cause)
             events.stop_requested(self.tally, signal=self.stop.cause)
         return bool(self.stop)
+
+    def snapped(self) -> None:
+        """Note that the engine has ended an epoch: from now on it goes by what the clock says."""
+        self._clock = _clock()
 
 
 class KafkaSource(FixedPartitionedSource[Arrived, Resume]):
@@ -241,6 +254,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
 
         Committed is not beyond what waits: without this folder it is read again.
         """
+        self._shared.snapped()
         earliest = self._waiting.earliest()
         self._queue.snapped(self._next if earliest is None else earliest)
         for group, count in self._waiting.disordered():
@@ -389,6 +403,11 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         if behind is not None:
             seconds = max(0.0, now() - self._latest) if behind and self._latest > 0 else 0.0
             events.lag_measured(tally, self._partition, behind, seconds)
+
+
+def _clock() -> float:
+    """How far the clock on the wall is ahead of one that nobody sets."""
+    return now() - monotonic()
 
 
 def _stamp(raw: Raw) -> float:

@@ -1,6 +1,7 @@
 """The source keeps its contract on the embedded broker, and what is its own besides."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -161,6 +162,25 @@ def test_a_new_partition_is_said_and_ends_every_partition() -> None:
         part.next_batch()
     assert case.tally.oddities["partitions_added"] == 1
     assert case.flag.cause == "a new partition"
+
+
+def test_a_clock_that_is_set_back_ends_every_partition_and_one_that_is_put_right_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine ends epochs by that clock, so that snapshots would wait for as long."""
+    case, off = OnEmbeddedBroker(), 0.0
+    monkeypatch.setattr("flows.source.now", lambda: time.time() + off)
+    part = suite.opened(case, 0)
+    for off in (86400.0, 86392.0):  # noqa: B007
+        part.next_batch()
+        part.snapshot()
+
+    off = 86380.0
+
+    with pytest.raises(StopIteration):
+        part.next_batch()
+    assert case.tally.oddities["clock_set_back"] == 1
+    assert case.flag.cause == "a clock that was set back"
 
 
 def test_a_turn_is_due_whatever_the_clock_on_the_wall_says_and_one_partition_rests_for_all(
