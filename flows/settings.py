@@ -313,6 +313,8 @@ class SensorSettings(_Section):
 class FieldSettings(_Section):
     """Where an object in a message has the parts of a reading: names, or paths with dots."""
 
+    model_config = ConfigDict(validate_default=True)
+
     group: FieldPath = live("group", description="the group, where the message has no key")
     time: FieldPath = live("ts", description="when it was: seconds, milliseconds or ISO 8601")
     values: FieldPath = live(
@@ -322,6 +324,18 @@ class FieldSettings(_Section):
         "sensor", description="the sensor, where a message has one number of it"
     )
     value: FieldPath = live("value", description="that number")
+
+    @field_validator("*")
+    @classmethod
+    def _differ(cls, path: str, others: ValidationInfo) -> str:
+        for name, other in others.data.items():
+            if other == path:
+                problem: LiteralString = (
+                    "expected another path than messages.fields.{name}, got '{got}' for both; "
+                    "name another one, also where no message has this part"
+                )
+                raise _unfit(problem, name=name, got=path)
+        return path
 
 
 class MessageSettings(_Section):

@@ -223,6 +223,18 @@ def test_the_settings_name_format_and_fields(tmp_path: Any) -> None:
         load(file)
 
 
+def test_equal_fields_are_refused_with_both_names(tmp_path: Any) -> None:
+    file = tmp_path / "oodl.toml"
+    file.write_text('[messages.fields]\ntime = "meta.t"\nvalue = "meta.t"\nsensor = "group"\n')
+
+    with pytest.raises(SettingsError) as refused:
+        load(file)
+
+    for name, other, path in (("value", "time", "meta.t"), ("sensor", "group", "group")):
+        told = f"fields.{name}: expected another path than messages.fields.{other}, got '{path}'"
+        assert told in str(refused.value)
+
+
 # From messages to rows and codes.
 
 
