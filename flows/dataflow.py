@@ -179,8 +179,10 @@ def build(settings: Settings | Path | str, *, tally: Tally | None = None) -> Dat
     if threading.current_thread() is threading.main_thread():
         stop.install()
     read = settings if isinstance(settings, Settings) else load(Path(settings))
-    warm()
-    pipeline = assemble(read, tally or Tally(), stop)
+    counted = tally or Tally()
+    for folder in warm():
+        events.oddity(counted, "compiled_anew", f"{folder}")
+    pipeline = assemble(read, counted, stop)
     atexit.register(pipeline.held.close)
     return pipeline.flow
 

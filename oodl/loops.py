@@ -11,13 +11,14 @@ loop that is called, and in no other.
 
 from collections.abc import Callable
 from math import inf, isfinite, isnan, nan, sqrt
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["code_rows", "column_sums", "compiled", "fill_rows", "moments"]
+__all__ = ["code_rows", "column_sums", "compiled", "fill_rows", "forget_compiled", "moments"]
 
 Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
@@ -26,15 +27,29 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 UNSIGNED = 2**63 - 1  # all bits of a float but its sign
 ERRORS, SURPRISES = 1e5, 1e4  # their digits: what they are good to; more only makes codes longer
+_kept: list[Any] = []  # loops of which something may be on disk
 ANY_ORDER = {"reassoc", "contract"}  # of a sum's terms: then eight are added at a time
 
 
 def compiled(loop: Loop, fastmath: bool | set[str] = False) -> Loop:  # noqa: FBT001, FBT002
     """Return a loop that is compiled when it is called."""
     try:
-        return cast(Loop, numba.njit(loop, cache=True, fastmath=fastmath, error_model="numpy"))
+        made = numba.njit(loop, cache=True, fastmath=fastmath, error_model="numpy")
     except RuntimeError:  # numba found no folder where it may keep what it makes
         return cast(Loop, numba.njit(loop, fastmath=fastmath, error_model="numpy"))
+    _kept.append(made)
+    return cast(Loop, made)
+
+
+def forget_compiled() -> list[Path]:
+    """Delete what is kept of all loops, so that they are compiled anew; return the folders."""
+    folders = set()
+    for loop in _kept:
+        folder, of = Path(loop.stats.cache_path), Path(loop.py_func.__code__.co_filename).stem
+        for file in folder.glob(f"{of}.{loop.__name__}-*.nb[ic]"):  # index, and what is compiled
+            file.unlink(missing_ok=True)
+            folders.add(folder)
+    return sorted(folders)
 
 
 def _sum(loop: Loop) -> Loop:

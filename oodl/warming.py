@@ -4,6 +4,8 @@ A group's first readings would wait for it: five seconds on a machine with nothi
 twenty where three processes start at once, longer than a flow may stand still.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from oodl.activity import Activity
@@ -11,19 +13,37 @@ from oodl.coding import Tolerance, Version
 from oodl.drift import Watch
 from oodl.encoding import Encoder, left_by_atoms
 from oodl.imputing import filled
+from oodl.loops import forget_compiled
 from oodl.recent import Recent
 from oodl.scaling import Scaling
 
 __all__ = ["warm"]
 
 
-def warm() -> None:
-    """Call each compiled loop once, with arrays of the kinds that a group's step has.
+def warm() -> list[Path]:
+    """Call each compiled loop once; where what was kept is damaged, it is compiled anew.
+
+    Returns
+    -------
+    list of Path
+        The folders in which something was damaged, by a full disk or a loss of power.
 
     Examples
     --------
     >>> warm()
+    []
     """
+    try:
+        _call_each()
+    except Exception:  # noqa: BLE001  (bytes that are no pickle end in any; what lasts is raised)
+        folders = forget_compiled()
+        _call_each()
+        return folders
+    return []
+
+
+def _call_each() -> None:
+    """Call them with arrays of the kinds that a group's step has."""
     eye, ones = np.eye(2, dtype=np.float32), np.ones((2, 2), np.float32)
     version = Version(1, ("a", "b"), 1, np.zeros(2), np.ones(2), eye, 1, 0.1)
     Encoder(version, Tolerance())(np.ones((2, 2)), np.arange(2), np.zeros(2))

@@ -119,7 +119,8 @@ def _run(settings: "Settings", stop: StopFlag, member: "Member") -> None:
     events.log_to(sys.stderr, told.level.upper(), form=told.format, process=process)
     tally.beats.peers = max(0, len(member.addresses) - 1)
     serve(Collector(tally, settings), settings.metrics.address, port and port + member.before)
-    warm()  # else a group's first block would wait for it
+    for folder in warm():  # else a group's first block would wait for it
+        events.oddity(tally, "compiled_anew", f"{folder}")
     with assemble(settings, tally, stop, member) as pipeline:
         try:
             pipeline.run()

@@ -22,11 +22,25 @@ from tests.checks.encoding import version
 print(codes.errors)
 """
 
+SMALL = """
+from oodl.loops import compiled
+@compiled
+def twice(number: float) -> float:
+    return 2 * number
+"""
+WARM = """
+from oodl import warming
+from small import twice
+warming._call_each = lambda: twice(1.5)
+print(list(map(str, warming.warm())))
+"""
+HERE = os.pathsep.join(sys.path)
 
-def run(**environment: str) -> str:
-    """Code a row in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
-    command = [sys.executable, "-c", CODE]
+
+def run(code: str = CODE, **environment: str) -> str:
+    """Code a row, or do something else, in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": HERE, **environment}
+    command = [sys.executable, "-c", code]
     return subprocess.run(
         command, env=environment, check=True, capture_output=True, text=True
     ).stdout
@@ -40,6 +54,21 @@ def test_where_nothing_can_be_kept_rows_are_coded_all_the_same() -> None:
 def test_what_was_compiled_is_kept_in_the_folder_that_is_named(tmp_path: Path) -> None:
     assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[0.]\n"
     assert list(tmp_path.rglob("loops.code_rows-*.nbc"))
+
+
+@pytest.mark.parametrize("kept", ["nbi", "nbc"])
+def test_what_was_kept_and_is_damaged_is_compiled_anew(kept: str, tmp_path: Path) -> None:
+    # given a loop that was compiled, and a file of it that ends in the middle
+    (tmp_path / "small.py").write_text(SMALL)
+    kept_in = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": f"{tmp_path}{os.pathsep}{HERE}"}
+    assert run(WARM, **kept_in) == "[]\n"
+    [file] = tmp_path.rglob(f"small.twice-*.{kept}")
+    half = file.stat().st_size // 2
+    os.truncate(file, half)
+    # when it is called before the first reading, then it is compiled once more, and kept
+    assert run(WARM, **kept_in) == f"{[str(file.parent)]}\n"
+    assert file.stat().st_size > half
+    assert run(WARM, **kept_in) == "[]\n"
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 65])
