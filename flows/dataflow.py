@@ -24,7 +24,7 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from flows import access, events, manifest, private, snapshots
+from flows import access, events, gathering, manifest, private, snapshots
 from flows.epochs import Epochs
 from flows.events import Tally
 from flows.group import Steps
@@ -311,8 +311,11 @@ def _prepare(settings: Settings, cluster: Cluster) -> tuple[Manifest, bool]:
         epoch_seconds=settings.recovery.epoch_seconds,
         worker=workers.index,
         workers=workers.count,
+        gathering=gathering.gathering(settings),
     )
+    there = manifest.check_snapshots(folder)
+    gathering.check(folder, settings, cluster, SINK_PARTS)
     agreed = manifest.check_or_create(folder, expected)
-    if not manifest.check_snapshots(folder):
+    if not there:
         make_snapshots(folder)
     return agreed, not any(snapshots.read(folder, READINGS))

@@ -9,7 +9,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 
@@ -65,6 +65,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Seconds between two snapshots; the longer of this and the settings' is in force.
     worker, workers : int
         Which of how many pipelines that share the partitions.
+    gathering : dict of str to object
+        The settings that put readings together, by their paths; {} where it is not known.
     """
 
     cluster: str
@@ -76,6 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     epoch_seconds: float
     worker: int = 0
     workers: int = 1
+    gathering: dict[str, Any] = {}
 
     @property
     def source(self) -> str:
