@@ -26,6 +26,8 @@ class Fault:
         How long readings are on their way meanwhile, where they are 20,000.
     kills : bool
         Whether a process ends without its last snapshot: at least once is then more than once.
+    doubles : bool
+        Whether two processes read the same; the readings of one of them are then allowed twice.
     forgets : bool
         Whether what was learned is lost but for the last dictionary: a repeat may be another code.
     alone : bool
@@ -47,6 +49,7 @@ class Fault:
     act: Callable[[Stage], Figures]
     seconds: float = 5.0
     kills: bool = False
+    doubles: bool = False
     forgets: bool = False
     alone: bool = False
     copied: bool = False

@@ -32,6 +32,8 @@ class Row:
     fault, delivery : str
     kills : bool
         Whether a process ended without its last snapshot.
+    doubles : bool
+        Whether two processes read the same.
     ledger : Ledger
     bound : int
         Repeats that are allowed where delivery is at least once.
@@ -52,6 +54,7 @@ class Row:
     fault: str
     delivery: str
     kills: bool
+    doubles: bool
     ledger: Ledger
     bound: int
     scraped: int
@@ -64,7 +67,8 @@ class Row:
     @property
     def allowed(self) -> int:
         """Repeats that are allowed."""
-        return self.bound if self.kills and self.delivery == "at-least-once" else 0
+        more = self.kills or self.doubles
+        return self.bound if more and self.delivery == "at-least-once" else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it, flat."""
@@ -118,6 +122,7 @@ def _perform(
         fault=repr(fault),
         delivery=delivery,
         kills=fault.kills,
+        doubles=fault.doubles,
         ledger=stage.ledger(),
         bound=stage.bound,
         scraped=stage.scraped,
@@ -130,12 +135,14 @@ def _perform(
 
 def bars(rows: Sequence[Row]) -> list[Bar]:
     """What is expected of all of them together."""
-    shares = [row.ledger.repeats / row.allowed for row in rows if row.allowed]
+    killed = [row.ledger.repeats / row.allowed for row in rows if row.allowed and row.kills]
+    doubled = [row.ledger.repeats / row.allowed for row in rows if row.allowed and row.doubles]
     others = [row.ledger.repeats for row in rows if not row.allowed]
     return [
         Bar("readings missing in a row", _most([row.ledger.missing for row in rows]), 0),
         Bar("repeats in a row with exactly-once, or in which nothing is killed", _most(others), 0),
-        Bar("repeats of kills, by twice the epoch's readings", _most(shares), 1),
+        Bar("repeats of kills, by twice the epoch's readings", _most(killed), 1),
+        Bar("repeats of two processes, by what the second one read", _most(doubled), 1),
         Bar("seconds until resumed, after a broker's return", _told(rows, "resumed"),
             RESUMED_SECONDS),
         Bar("seconds until ended, after a broker has gone for good", _told(rows, "gave up"),

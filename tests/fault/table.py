@@ -1,5 +1,6 @@
 """The table of faults: what a pipeline is to outlive, with readings on their way."""
 
+from tests.fault.batches import batches
 from tests.fault.faults import Fault
 from tests.fault.readings import half_poison
 from tests.fault.to_brokers import (
@@ -24,9 +25,17 @@ from tests.fault.to_folders import (
     folder_read_only,
     snapshots_cut_off,
 )
+from tests.fault.to_frames import (
+    killed_with_several_readings_a_message,
+    killed_within_windows,
+    killed_within_windows_across_messages,
+    of_full_frames,
+    of_full_frames_across_messages,
+)
 from tests.fault.to_settings import half_of_it_poison, settings_changed
 from tests.fault.to_workers import (
     another_process_of_the_same_name,
+    another_process_on_the_same_partitions,
     asked_to_end_three_times,
     clock_set_a_day_forth_and_back,
     killed_five_times_at_a_checkpoint,
@@ -46,12 +55,33 @@ FAULTS = [
         portions=True,
         recovery=(("epoch_seconds", 0.5),),
     ),
+    Fault(
+        killed_with_several_readings_a_message,
+        seconds=12.0,
+        kills=True,
+        portions=True,
+        records=batches,
+    ),
+    Fault(killed_within_windows, seconds=12.0, kills=True, portions=True, records=of_full_frames),
+    Fault(
+        killed_within_windows_across_messages,
+        seconds=12.0,
+        kills=True,
+        portions=True,
+        records=of_full_frames_across_messages,
+    ),
     Fault(asked_to_end_three_times, seconds=9.0, portions=True),
     Fault(stopped_for_20_seconds, seconds=10.0),
-    # Under faketime librdkafka's transactions wait for ever, which says nothing of a real clock.
-    Fault(clock_set_a_day_forth_and_back, portions=True, deliveries=("at-least-once",)),
+    Fault(clock_set_a_day_forth_and_back, portions=True),
     Fault(second_process_on_the_same_folder),
     Fault(another_process_of_the_same_name, portions=True, deliveries=("exactly-once",)),
+    Fault(
+        another_process_on_the_same_partitions,
+        doubles=True,
+        forgets=True,
+        portions=True,
+        deliveries=("at-least-once",),
+    ),
     Fault(cluster_of_two_with_one_killed, seconds=9.0, kills=True, portions=True),
     Fault(
         rescaled_1_2_1_3_2_1,

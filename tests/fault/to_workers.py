@@ -4,14 +4,15 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from tests.fault.clock import Clock
 from tests.fault.faults import ALL, PORTION, Figures
-from tests.fault.stage import Stage
-from tests.fault.workers import Worker
+from tests.fault.stage import PARTITIONS, Stage
+from tests.fault.workers import Worker, wait_until
 
 __all__ = [
     "another_process_of_the_same_name",
+    "another_process_on_the_same_partitions",
     "asked_to_end_three_times",
     "clock_set_a_day_forth_and_back",
     "killed_five_times_at_a_checkpoint",
@@ -21,10 +22,10 @@ __all__ = [
 ]
 
 
-def killed_five_times_at_random(stage: Stage) -> Figures:
+def killed_five_times_at_random(stage: Stage, portion: int = 2 * PORTION) -> Figures:
     chance = random.Random(5)
     for _ in range(5):
-        stage.allow(2 * PORTION)
+        stage.allow(portion)
         with stage.worker() as worker:
             stage.await_work(worker)
             stage.trickle(after(chance.uniform(0.0, 2.0)))
@@ -64,21 +65,43 @@ def stopped_for_20_seconds(stage: Stage) -> Figures:
 
 
 def clock_set_a_day_forth_and_back(stage: Stage) -> Figures:
-    clock = stage.folder / "clock"
-    [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")  # Debian: faketime
-    faked = {"LD_PRELOAD": f"{library}", "FAKETIME_TIMESTAMP_FILE": f"{clock}",
-             "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
-    clock.write_text("+0\n")
-    with stage.worker(environment=faked) as worker:
-        for jump in ("+0", "+1d", "-1d", "+1d"):
-            clock.write_text(f"{jump}\n")
+    clock = Clock(stage.folder)
+    with stage.worker(environment=clock.environment) as worker:
+        for jump in ("+0", "+1d"):
+            clock.set(jump)
             stage.allow(2 * PORTION)
             stage.await_caught_up()
+        clock.set("-1d")
+        stage.allow(2 * PORTION)
+        assert worker.process.wait(60) == 0
+    assert "clock_set_back" in worker.log_file.read_text()
+    with stage.worker(environment=clock.environment) as worker:
+        stage.await_caught_up()
+        clock.set("+1d")
         stage.allow(ALL)
         stage.await_caught_up()
         assert worker.end(signal.SIGTERM) == 0
     *_, last = worker.said()
     assert float(str(last["time"])) > time.time() + 80_000
+    return {}
+
+
+def another_process_on_the_same_partitions(stage: Stage) -> Figures:
+    """Start a second one over a folder of its own: nothing fences it, both tell of the other."""
+    stage.allow(2 * PORTION)
+    with stage.worker() as first:
+        stage.await_work(first, 2 * PORTION)
+        wait_until(lambda: len(stage.committed()) == PARTITIONS)
+        stage.snapshots = stage.folder / "another"
+        with stage.worker() as second:
+            second.await_metrics()
+            stage.trickle(lambda: tells_of_another(first) and tells_of_another(second))
+            stage.allow(ALL)
+            stage.await_caught_up()
+            for worker in (first, second):
+                worker.await_state("idle")  # all was read, in both
+                assert worker.end(signal.SIGTERM) == 0
+    stage.bound += second.last_words()["received"]
     return {}
 
 
@@ -111,6 +134,11 @@ def another_process_of_the_same_name(stage: Stage) -> Figures:
 def after(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
+
+
+def tells_of_another(worker: Worker) -> bool:
+    told = worker.metrics().get(("oodl_oddities_total", "partitions_shared"), 0)
+    return told > 0 and "Partitions shared with another process" in worker.log_file.read_text()
 
 
 def until_ended(worker: Worker) -> Callable[[], bool]:
