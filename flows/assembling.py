@@ -77,6 +77,8 @@ def _itself(message: Message) -> Message:
 class Assembler:
     """What waits of a partition's groups, at most ``groups.max`` of them.
 
+    Where more than ``groups.max_waiting_bytes`` wait, the group with most of them is closed.
+
     Parameters
     ----------
     settings : Settings
@@ -123,6 +125,8 @@ class Assembler:
         self._taken: dict[int, int] = {}  # the last offset of each partition of origin
         self._old: set[str] = set()  # groups that another rule held for
         self._untold: dict[str, int] = {}  # samples out of order, of groups that are forgotten
+        self._bytes = 0  # that wait
+        self._relieved: dict[str, int] = {}  # groups that were closed for it, and how often
         if packed:
             self._restore(packed)
 
@@ -135,9 +139,19 @@ class Assembler:
         return sum(state.waiting for state in self._groups.values())
 
     def add(
-        self, group: str, time: float, sensor: str, value: float | None, offset: int, message: Any
+        self,
+        group: str,
+        time: float,
+        sensor: str,
+        value: float | None,
+        offset: int,
+        message: Any,
+        size: int = 0,
     ) -> Outcome:
-        """Take a sample: the readings that it closes, of any group, and whether it is refused."""
+        """Take a sample of so many bytes: the readings that it closes, and whether it is refused.
+
+        It may close readings of any group.
+        """
         self._changed = True
         state = self._groups.get(group) or self._begin(group)
         done = self._tick(group, time) if time >= self._due else NOTHING
@@ -145,12 +159,16 @@ class Assembler:
             told = f"expected at most groups.max = {self._most} groups, got {group!r}"
             return [*done, Refused(message, "groups-full", told)]
         if self._old and group in self._old:
-            done = [*done, *state.close()]
+            done = [*done, *self._close(state)]
             state = self._renew(group, state)
-        outcome = state.add(time, sensor, value, offset, message)
+        before = state.bytes
+        outcome = state.add(time, sensor, value, offset, message, size)
+        self._bytes += state.bytes - before
         silence = self._silences[state.rule.span]
         if state.seen != silence.elapsed or state.waiting == 1:
             state.seen = silence.ages.see(group)
+        if self._bytes > self._settings.groups.max_waiting_bytes:
+            outcome = [*outcome, *self._relieve()]
         return [*done, *outcome] if done else outcome
 
     def fresh(self, partition: int, offset: int) -> bool:
@@ -181,6 +199,11 @@ class Assembler:
         untold, self._untold = self._untold, {}
         yield from untold.items()
 
+    def relieved(self) -> Iterator[tuple[str, int]]:
+        """Yield the groups that were closed since the last call as too much waited; how often."""
+        relieved, self._relieved = self._relieved, {}
+        yield from relieved.items()
+
     def earliest(self) -> int | None:
         """Return the first offset that waits, None where nothing does."""
         known = (state.earliest() for state in self._groups.values())
@@ -208,9 +231,19 @@ class Assembler:
                 for name in sorted(silence.hear(group, time)):
                     state = self._groups.get(name)
                     if state is not None:
-                        done += state.close()
+                        done += self._close(state)
         self._schedule()
         return done
+
+    def _close(self, state: Buckets | LastValues) -> Outcome:
+        self._bytes -= state.bytes
+        return state.close()
+
+    def _relieve(self) -> Outcome:
+        """Close the group of which most waits: no other one makes as much room."""
+        group = max(self._groups, key=lambda name: (self._groups[name].bytes, name))
+        self._relieved[group] = self._relieved.get(group, 0) + 1
+        return self._close(self._groups[group])
 
     def _schedule(self) -> None:
         dues = [silence.due for silence in self._silences.values()]
@@ -261,6 +294,7 @@ class Assembler:
                 rule = Rule(*old)
                 state = self._enter(group, rule)
                 state.restore(snapshot, self._topic, self._partition)
+                self._bytes += state.bytes
                 state.seen = seen
                 if rule != self._rule(group):
                     self._old.add(group)

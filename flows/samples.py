@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from flows.wire import Message, Reason
+from flows.wire import Message, Reason, record_size
 from oodl.clock import EventClock
 
 __all__ = ["NOTHING", "Assembled", "Buckets", "LastValues", "Refused", "Rule"]
@@ -76,16 +76,17 @@ NOTHING: Outcome = ()
 class _Bucket:
     """What has come of a stretch of time: by sensor the latest time and its value."""
 
-    __slots__ = ("held", "messages", "offsets")
+    __slots__ = ("bytes", "held", "messages", "offsets")
 
     def __init__(self) -> None:
+        self.bytes = 0
         self.held: dict[str, tuple[float, float | None]] = {}
         self.offsets: list[int] = []
         self.messages: list[Any] = []
 
 
 class Buckets:
-    """The buckets of one group that are open.
+    """The buckets of one group that are open; `bytes` are those of all messages in them.
 
     A bucket is `every` seconds from a whole multiple of it on. It is closed once the group's event
     time is `wait` seconds beyond its end; a sample that comes later is refused. Of several samples
@@ -111,12 +112,12 @@ class Buckets:
     """
 
     __slots__ = ("_calm", "_claim", "_edge", "_every", "_first", "_floor", "_group", "_newest",
-                 "_now", "_open", "disordered", "rule", "seen", "waiting")  # fmt: skip
+                 "_now", "_open", "bytes", "disordered", "rule", "seen", "waiting")  # fmt: skip
 
     def __init__(self, group: str, rule: Rule) -> None:
         self.rule = rule
         self.seen = 0.0  # by the partition's time, when a sample came last
-        self.waiting = self.disordered = 0
+        self.waiting = self.bytes = self.disordered = 0
         self._group, self._every = group, rule.every
         self._now: float | None = None
         self._claim: float | None = None
@@ -127,9 +128,15 @@ class Buckets:
         self._calm = self._edge = -inf  # between these a sample only moves the time
 
     def add(
-        self, time: float, sensor: str, value: float | None, offset: int, message: Any
+        self,
+        time: float,
+        sensor: str,
+        value: float | None,
+        offset: int,
+        message: Any,
+        size: int = 0,
     ) -> Outcome:
-        """Take a sample: what it closes, and whether it is refused."""
+        """Take a sample of so many bytes: what it closes, and whether it is refused."""
         outcome = NOTHING
         if time > self._calm:
             if time < self._edge:
@@ -149,6 +156,8 @@ class Buckets:
             bucket.held[sensor] = time, value
         bucket.offsets.append(offset)
         bucket.messages.append(message)
+        bucket.bytes += size
+        self.bytes += size
         self.waiting += 1
         return outcome if self.waiting <= self.rule.max_open else self._relieve(outcome)
 
@@ -192,6 +201,10 @@ class Buckets:
             bucket.held = {name: (at, value) for name, (at, value) in held.items()}
             bucket.messages = [_message(topic, partition, *each) for each in messages]
             bucket.offsets = [each.offset for each in bucket.messages]
+            bucket.bytes = sum(
+                record_size(each.key, each.value, each.headers) for each in bucket.messages
+            )
+            self.bytes += bucket.bytes
             self.waiting += len(messages)
         self._first = min(self._open, default=inf)
         self._settle()
@@ -243,6 +256,7 @@ class Buckets:
         bucket = self._open.pop(number)
         self._first = min(self._open, default=inf)
         self.waiting -= len(bucket.offsets)
+        self.bytes -= bucket.bytes
         values = {name: value for name, (_, value) in bucket.held.items()}
         at = number * self._every
         return Assembled(self._group, at, values, bucket.offsets, bucket.messages)
@@ -278,7 +292,7 @@ class LastValues:
     """
 
     __slots__ = ("_ahead", "_group", "_last", "_now", "disordered", "rule", "seen")
-    waiting = 0
+    waiting = bytes = 0
 
     def __init__(self, group: str, rule: Rule) -> None:
         self.rule = rule
@@ -290,7 +304,13 @@ class LastValues:
         self._last: dict[str, tuple[float, float | None]] = {}
 
     def add(
-        self, time: float, sensor: str, value: float | None, offset: int, message: Any
+        self,
+        time: float,
+        sensor: str,
+        value: float | None,
+        offset: int,
+        message: Any,
+        size: int = 0,  # noqa: ARG002  (nothing waits)
     ) -> Outcome:
         """Take a sample: the reading that it makes, or why it makes none."""
         if self._weigh(sensor, time, value):

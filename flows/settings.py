@@ -453,6 +453,12 @@ class GroupsSettings(_Section):
     max: int = live(
         20_000, ge=1, description="most groups of a partition; readings of others are dead letters"
     )
+    max_waiting_bytes: int = live(
+        268_435_456,
+        ge=1,
+        description="bytes of samples of a partition that wait at most; then the group with most "
+        "of them is closed",
+    )
     ttl: float = live(
         0.0, ge=0, description="seconds of silence after which a group is forgotten; 0: never"
     )

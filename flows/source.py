@@ -67,6 +67,7 @@ from flows.wire import (
     Sample,
     origin_of,
     original,
+    record_size,
 )
 from oodl.channels import Refusal, Row
 
@@ -259,6 +260,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._queue.snapped(self._next if earliest is None else earliest)
         for group, count in self._waiting.disordered():
             events.oddity(self._shared.tally, "out_of_order", group, count)
+        for group, count in self._waiting.relieved():
+            events.oddity(self._shared.tally, "samples_closed_early", group, count)
         for other, partitions in self._shared.consumer.others().items():
             events.partitions_shared(self._shared.tally, other=other, partitions=partitions)
         self._tell_lag()
@@ -289,7 +292,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         elif isinstance(found, Fault):
             bucket.reject(self._reject(_message(raw, headers), found.reason, found.detail))
         elif isinstance(found, Sample):
-            self._assemble(raw, found, bucket)
+            self._assemble(raw, headers, found, bucket)
         else:
             self._lay_many(raw, headers, found, bucket)
 
@@ -342,12 +345,12 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         origin = _origin(raw) if self._internal else None
         bucket.add_many(found.group, rows, found.times, raw.offset() or 0, _stamp(raw), origin)
 
-    def _assemble(self, raw: Raw, sample: Sample, bucket: Bucket) -> None:
+    def _assemble(self, raw: Raw, headers: Headers, sample: Sample, bucket: Bucket) -> None:
         """Take a sample, and what it completes; the position of that is this message's."""
-        group, time = sample.group, sample.time
+        group, time, size = sample.group, sample.time, record_size(raw.key(), raw.value(), headers)
         self._groups.lanes.pop(raw.key(), None)  # the next ones would look for a row there
         at = raw.offset() or 0
-        if done := self._waiting.add(group, time, sample.sensor, sample.value, at, raw):
+        if done := self._waiting.add(group, time, sample.sensor, sample.value, at, raw, size):
             self._complete(done, _message(raw), bucket)
         if self._aging:
             for each in self._groups.expire(sample):

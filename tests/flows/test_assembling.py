@@ -11,13 +11,14 @@ from flows.assembling import Assembler
 from flows.samples import Assembled, Refused
 from flows.settings import Settings
 from flows.state import StateError
-from flows.wire import Message, Sample
+from flows.wire import Message, Sample, record_size
 
 EVERY, WAIT = 1.0, 3.0
 BUCKETS = Settings(sensors={"every": EVERY, "wait": WAIT})
 LAST = Settings(sensors={"mode": "last", "hold": 5.0})
 Came = tuple[Sample, Message]
 Outcome = Assembled | Refused
+SIZE = record_size(b"key", b"0", [("h", b"1")])  # of a message of `came`
 
 
 def came(samples: Iterable[Sample]) -> list[Came]:
@@ -30,7 +31,8 @@ def came(samples: Iterable[Sample]) -> list[Came]:
 
 def take(assembler: Assembler, sample: Sample, message: Message) -> Sequence[Outcome]:
     given = sample.group, sample.time, sample.sensor, sample.value
-    return assembler.add(*given, message.offset, message)
+    size = record_size(message.key, message.value, message.headers)
+    return assembler.add(*given, message.offset, message, size)
 
 
 def run(stream: Sequence[Came], chosen: Settings, cuts: Iterable[int] = ()) -> list[Outcome]:
@@ -145,6 +147,34 @@ def test_no_more_waits_than_the_count_allows(samples: list[Sample]) -> None:
     for sample, message in came(samples):
         take(assembler, sample, message)
         assert assembler.waiting <= 5 * len(assembler)
+
+
+@given(st.lists(st.one_of(SAMPLES, WILD), max_size=60), st.sets(st.integers(0, 60)))
+@settings(deadline=None)
+def test_no_more_waits_than_the_bytes_allow_wherever_it_is_cut(
+    samples: list[Sample], cuts: set[int]
+) -> None:
+    chosen = Settings(sensors={"wait": 1e9}, groups={"max_waiting_bytes": 5 * SIZE})
+    stream, assembler = came(samples), Assembler(chosen, "in", 0)
+    for sample, message in stream:
+        take(assembler, sample, message)
+        assert assembler.waiting <= 5
+
+    assert run(stream, chosen, cuts) == run(stream, chosen)
+
+
+def test_the_group_with_most_bytes_is_closed_and_told_where_too_many_wait() -> None:
+    assembler = Assembler(Settings(groups={"max_waiting_bytes": 5 * SIZE}), "in", 0)
+    samples = [Sample(name, 0.1 * at, "heat", 1.0) for at, name in enumerate("xyyyxz")]
+
+    *_, outcome = [take(assembler, *each) for each in came(samples)]
+
+    [reading] = outcome
+    assert reading.group == "y"
+    assert offsets(reading) == [1, 2, 3]
+    assert assembler.waiting == 3
+    assert [*assembler.relieved()] == [("y", 1)]
+    assert [*assembler.relieved()] == []
 
 
 def test_a_late_sample_is_refused_and_says_when_it_should_have_come() -> None:

@@ -325,3 +325,18 @@ def test_an_origin_that_is_none_of_ours_costs_no_message_and_does_not_end_the_fl
     assert [row.block.values.tolist() for row in rows] == [[[7.0]]]
     told = (tally.readings_rejected, tally.oddities)
     assert told in (({"json": 1}, {}), ({}, {"repartitioned_twice": 1}))
+
+
+def test_large_samples_wait_by_their_bytes_and_what_is_closed_for_it_is_told() -> None:
+    # given samples of a megabyte, and a bound of four
+    raws = [sample(at, "oven", "heat", 0.1 * at) for at in range(6)]
+    large = [raw._replace(body=raw.body[:-1] + b" " * 1_000_000 + b"}") for raw in raws]
+    settings = Settings(groups={"max_waiting_bytes": 4_000_000}, sensors={"wait": 1e9})
+    case = opened(settings, [large])
+    # when they come, and a snapshot is taken
+    items = case.part.next_batch()
+    case.part.snapshot()
+    # then those that had no room any more have become a reading, and what comes late is refused
+    assert [row[5] for row in told(items)] == [[0, 1, 2, 3]]
+    assert case.tally.oddities["samples_closed_early"] == 1
+    assert case.tally.readings_rejected["late"] == 2
