@@ -40,6 +40,7 @@ from flows.snapshots import READINGS
 from flows.source import KafkaSource, Shared
 from flows.state import FORMAT
 from flows.transactions import Transactions
+from flows.upstream import Upstream
 from oodl.errors import OodlError, ValueFault
 from oodl.warming import warm
 
@@ -241,6 +242,10 @@ def assemble(settings: Settings, tally: Tally, stop: StopFlag, member: Member = 
         )
         sink = KafkaSink(delivery, agreed.sink_parts, tally.beats)
         flow = _connect(KafkaSource(shared), Steps(settings, tally, memory.take), sink)
+        if settings.topics.repartitioned is not None:
+            upstream = Upstream(settings, tally)
+            undo.callback(upstream.close)
+            upstream.start()
         stop.defer()
         held = undo.pop_all()
     return Pipeline(flow, shared, folder, timedelta(seconds=epoch), held)

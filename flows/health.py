@@ -89,6 +89,8 @@ class Beats:
         Since when the flow has taken snapshots of its groups; None: it does not.
     held_by_snapshots : float
         Seconds that these have held it, all in all.
+    unfed : str
+        What keeps messages from the topic that is read; "" where nothing does.
     failure : Exception or None
         What was raised first in a part of the flow.
     links : list of Link
@@ -116,6 +118,7 @@ class Beats:
     peers: int = 0
     snapping: float | None = None
     held_by_snapshots: float = 0.0
+    unfed: str = ""
     failure: Exception | None = None
     links: list[Link] = field(default_factory=list)
     _total: int = 0
@@ -206,6 +209,8 @@ def state(now: float, beats: Beats) -> State:
         if found is not None:
             return found
     since = beats.started if beats.moved is None else beats.moved + PAUSE
+    if beats.unfed:
+        return State("blocked", since, beats.unfed)
     return State("idle", since, "every reading there is was read")
 
 

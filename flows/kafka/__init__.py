@@ -14,7 +14,7 @@ from flows.kafka.rights import AccessError, Right
 from flows.kafka.stopping import StopFlag
 from flows.kafka.transaction import Transactional
 from flows.kafka.transactional import TransactionalProducer
-from flows.kafka.whole import committed, whole_topic
+from flows.kafka.whole import committed, unread, whole_topic
 
 __all__ = [
     "AccessError",
@@ -42,5 +42,6 @@ __all__ = [
     "client_options",
     "committed",
     "describe",
+    "unread",
     "whole_topic",
 ]

@@ -1,4 +1,4 @@
-"""What Kafka holds when a flow starts: a whole topic, and what a group has committed."""
+"""What Kafka holds beside the flow: a whole topic, and how far a group has come in one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from confluent_kafka import Message as Raw
 
 from flows.kafka.connection import BrokerError, Connection, options, silent
 
-__all__ = ["committed", "whole_topic"]
+__all__ = ["committed", "unread", "whole_topic"]
 
 PATIENCE = 30.0  # seconds without an answer
 BATCH = 1000
@@ -34,6 +34,37 @@ def committed(connection: Connection, group: str, topic: str, partitions: int) -
         if part.error is not None:
             raise _unanswered(wanted, part.error)
     return {part.partition: part.offset for part in found if part.offset >= 0}
+
+
+def unread(connection: Connection, group: str, topic: str) -> tuple[int, int]:
+    """Ask how far a group has come in a topic, and how many messages wait for it.
+
+    Returns
+    -------
+    done, waiting : int
+        Over all partitions, by offsets.
+
+    Raises
+    ------
+    BrokerError
+        When the broker does not tell.
+    """
+    wanted, done, waiting = f"how far group {group} is in {topic}", 0, 0
+    with _consumer(connection, group) as consumer:
+        try:
+            known = consumer.list_topics(topic, timeout=PATIENCE).topics[topic]
+            if known.error is not None:
+                raise _unanswered(wanted, known.error)
+            parts = [TopicPartition(topic, number) for number in known.partitions]
+            for part in consumer.committed(parts, timeout=PATIENCE):
+                if part.error is not None:
+                    raise _unanswered(wanted, part.error)
+                first, end = consumer.get_watermark_offsets(part, timeout=PATIENCE)
+                reached = max(part.offset, first)
+                done, waiting = done + reached, waiting + end - reached
+        except KafkaException as problem:
+            raise _unanswered(wanted, problem.args[0]) from problem
+    return done, waiting
 
 
 def whole_topic(connection: Connection, group: str, topic: str, partitions: int) -> Iterator[Raw]:

@@ -109,6 +109,16 @@ def test_every_state_is_in_the_table() -> None:
     assert {name for _, name, _ in TABLE} == set(STATES)
 
 
+def test_a_flow_that_nothing_reaches_is_blocked_and_a_restart_would_not_help() -> None:
+    unfed = beats()
+    unfed.unfed = "5 messages wait for `oodl repartition`"
+
+    found = state(NOW, unfed)
+
+    assert found == State("blocked", NOW - 500 + PAUSE, unfed.unfed)
+    assert not asks_for_restart(NOW, found, 60.0)
+
+
 def test_asking_changes_nothing() -> None:
     for left, _, _ in TABLE:
         assert state(NOW, left) == state(NOW, left)
