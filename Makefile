@@ -15,6 +15,7 @@ BROKER := infra/broker
 JARS := $(BROKER)/target/.ready
 COMPOSE := docker-compose.yml
 PROMETHEUS := infra/prometheus/prometheus.yml
+RULE_TESTS := $(wildcard infra/prometheus/tests/*.yml)
 PORT ?= 9092
 EXAMPLES ?= 1000000
 WORKERS ?= 2
@@ -83,7 +84,7 @@ lint: $(READY) ## ruff, mypy, import rules, what runs in containers, Prometheus,
 	$(BIN)/python -m infra.kubernetes
 	$(BIN)/python -m infra.grafana --check
 	@if command -v promtool >/dev/null; then \
-	  promtool check config $(PROMETHEUS); \
+	  promtool check config $(PROMETHEUS) && promtool test rules $(RULE_TESTS); \
 	elif [[ $${CI:-} == true ]]; then \
 	  echo "lint: promtool not found (Debian: prometheus)" >&2; exit 1; \
 	else \

@@ -1,29 +1,15 @@
 """The Prometheus of docker-compose.yml finds the pipeline."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 from ruamel.yaml import YAML
 
 from flows.settings import load
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGURATION = ROOT / "infra" / "prometheus" / "prometheus.yml"
-
-
-@pytest.fixture
-def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        reason = "promtool not found (Debian: prometheus)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 def test_promtool_accepts_the_configuration(promtool: str) -> None:
