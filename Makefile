@@ -110,6 +110,10 @@ fault: $(READY) ## what the pipeline outlives: faults done to it on Apache Kafka
 	@mkdir -p $(dir $(FAULTS))
 	FAULTS_RECORD=$(FAULTS) $(PYTEST) -q -m fault tests/fault
 
+.PHONY: alerts
+alerts: $(READY) ## what goes wrong is told by the right alert: Prometheus, Alertmanager, Apache Kafka; minutes
+	$(PYTEST) -q -m alerts tests/stack
+
 .PHONY: broker
 broker: $(JARS) ## start Apache Kafka on 127.0.0.1:9092 (PORT=...), Ctrl-C ends it
 	@$(BROKER)/start --port $(PORT) || (($$? == 130)) # Ctrl-C is how it ends
