@@ -321,6 +321,17 @@ def overlap() -> str:
     )  # fmt: skip
 
 
+def scrape() -> str:
+    """CPU and size by labels."""
+    return table(
+        ("groups with a label", "CPU, ms", "size, MB"),
+        (
+            (each["labels"], f"{1e3 * each['cpu_seconds']:.0f}", f"{each['bytes'] / 1e6:.2f}")
+            for each in load("scrape")["rows"]
+        ),
+    )
+
+
 def pipeline() -> str:
     """CPU and wall of each way to get from readings to codes."""
     measured = {
@@ -399,6 +410,7 @@ RECORDS = (
     "windows",
     "overlap",
     "soak",
+    "scrape",
     "pipeline",
 )
 TABLES: dict[str, Callable[[], str]] = (
@@ -416,6 +428,7 @@ TABLES: dict[str, Callable[[], str]] = (
         "real": real,
         "windows": windows,
         "overlap": overlap,
+        "scrape": scrape,
         "pipeline": pipeline,
         "pipeline-latency": pipeline_latency,
         "pipeline-groups": pipeline_groups,
@@ -432,6 +445,7 @@ TABLES: dict[str, Callable[[], str]] = (
             "drift",
             "real",
             "soak",
+            "scrape",
             "pipeline",
         )
     }

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from flows.health import Beats
 from flows.log_lines import Form, JsonLines
 from oodl.coding import Codes, Version
+from oodl.distance import orthogonality_defect
 from oodl.stream import GroupState, Noticed
 
 __all__ = [
@@ -64,7 +65,7 @@ HOLD_SECONDS = 10.0
 OTHER = "__other__"  # the groups that have no label of their own, and those that are gone
 COUNTED_BY_GROUP = ("readings_coded", "values", "energy", "residual_energy", "atoms_kept",
                     "versions_published", "jumps")  # fmt: skip
-SHOWN_BY_GROUP = ("surprise", "version", "last_reading", "state_bytes")
+SHOWN_BY_GROUP = ("surprise", "version", "last_reading", "gap", "defect", "state_bytes")
 ERROR_BOUNDS = (0.01, 0.02, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 2.0, 5.0)
 LATENCY_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 SNAPSHOT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -147,6 +148,8 @@ class Tally:
     surprise: dict[str, float] = field(default_factory=dict)
     version: dict[str, int] = field(default_factory=dict)
     last_reading: dict[str, float] = field(default_factory=dict)
+    gap: dict[str, float] = field(default_factory=dict)
+    defect: dict[str, float] = field(default_factory=dict)
     state_bytes: dict[str, int] = field(default_factory=dict)
     lag_readings: dict[int, int] = field(default_factory=dict)
     lag_seconds: dict[int, float] = field(default_factory=dict)
@@ -246,6 +249,7 @@ def dead_letters_sent(tally: Tally, count: int) -> None:
 def version_published(tally: Tally, *, group: str, version: Version, offset: int) -> None:
     """Tell of a dictionary that the broker confirmed."""
     tally.versions_published[group] += 1
+    tally.defect[group] = orthogonality_defect(version.dictionary)
     fields = {"group": group, "version": version.number, "id": version.id, "offset": offset}
     text = "Version published. group=%(group)r version=%(version)d id=%(id)s offset=%(offset)d"
     _say(DEBUG, "versions_published", text, fields)
@@ -261,8 +265,9 @@ def warm_started(tally: Tally, *, groups: int) -> None:
 def group_stepped(tally: Tally, *, group: str, state: GroupState) -> None:
     """Show where a group stands after a batch."""
     tally.surprise[group] = state.surprise
-    if state.version is not None:
-        tally.version[group] = state.version.number
+    if state.learned is not None:
+        tally.version[group] = state.learned.version.number
+        tally.gap[group] = state.learned.learner.gap
     if state.clock.now is not None:
         tally.last_reading[group] = state.clock.now
 

@@ -32,6 +32,7 @@ from prometheus_client.registry import CollectorRegistry
 from flows import events
 from flows.events import OTHER, Histogram, Tally
 from flows.health import READY, STATES, State, asks_for_restart, state
+from flows.oddities import ODDITIES
 from flows.settings import Settings
 from flows.wire import Reason
 from oodl import __version__
@@ -67,6 +68,16 @@ GROUP_GAUGES = (
         "oodl_last_reading_timestamp_seconds",
         "last_reading",
         "Time of the latest reading that another one confirmed, in seconds since 1970.",
+    ),
+    (
+        "oodl_frank_wolfe_gap",
+        "gap",
+        "Frank-Wolfe gap before the learner's last step, as a share of what the step reached.",
+    ),
+    (
+        "oodl_orthogonality_defect",
+        "defect",
+        "Norm of D.T @ D - I of the last dictionary that was published.",
     ),
 )
 COUNTERS = (
@@ -308,7 +319,8 @@ def _of_process(tally: Tally) -> Iterator[Metric]:
     rejected = dict.fromkeys(get_args(Reason), 0) | tally.readings_rejected
     yield _counter("oodl_readings_rejected", "Messages that are no readings.", "reason", rejected)
     odd = "What is no fault but seldom meant."
-    yield _counter("oodl_oddities", odd, "kind", tally.oddities.copy())
+    kinds = dict.fromkeys(ODDITIES, 0) | tally.oddities.copy()
+    yield _counter("oodl_oddities", odd, "kind", kinds)
     slow = "Seconds that snapshots of the groups have held the flow."
     yield CounterMetricFamily(
         "oodl_snapshots_held_seconds", slow, value=tally.beats.held_by_snapshots

@@ -12,10 +12,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.record import cpu_seconds
 from flows import events
 from flows.events import Tally
 from flows.exporter import Collector, ServeError, serve
 from flows.health import STATES
+from flows.oddities import ODDITIES
 from flows.settings import Settings
 from oodl import __version__
 from oodl.stream import GroupCoder, Noticed
@@ -67,6 +69,22 @@ def busy(groups: list[str]) -> Tally:
     return tally
 
 
+def crowd(count: int) -> Tally:
+    """So many groups, each of which was counted."""
+    tally = Tally()
+    for number in range(count):
+        step(tally, f"press-{number}")
+        tally.surprise[f"press-{number}"] = 0.25
+    return tally
+
+
+def page_of(tally: Tally, groups: int) -> Callable[[], bytes]:
+    registry = CollectorRegistry()
+    settings = Settings.model_validate({"metrics": {"groups": groups}})
+    registry.register(Collector(tally, settings))
+    return lambda: generate_latest(registry)
+
+
 def step(tally: Tally, group: str) -> None:
     events.readings_coded(tally, group=group, codes=coded(3))
 
@@ -88,7 +106,9 @@ def test_the_text_has_what_the_tally_has() -> None:
         "oodl_surprise": tally.surprise,
         "oodl_version": tally.version,
         "oodl_last_reading_timestamp_seconds": tally.last_reading,
-        "oodl_oddities_total": tally.oddities,
+        "oodl_oddities_total": dict.fromkeys(ODDITIES, 0) | tally.oddities,
+        "oodl_frank_wolfe_gap": tally.gap,
+        "oodl_orthogonality_defect": tally.defect,
         "oodl_partition_lag_readings": {"0": 3.0},
         "oodl_partition_lag_seconds": {"0": 1.5},
         "oodl_build_info": {__version__: 1.0},
@@ -194,6 +214,15 @@ def test_a_group_that_expired_has_no_series_any_more_and_no_count_falls() -> Non
     # and one that comes again counts from 0
     step(tally, "c")
     assert by_group(scrape(), metric) == {"d": 0, "__other__": 12}
+
+
+def test_a_scrape_of_many_groups_costs_what_their_labels_do() -> None:
+    # given 4,000 groups, and what a tenth of the labels leaves of the text
+    pages = {most: page_of(crowd(4000), most) for most in (400, 4000)}
+    # when both are scraped, in turn
+    cost = {most: min(cpu_seconds(pages[most]) for _ in range(5)) for most in pages}
+    # then the cap bounds the cost: measured .12 and .13
+    assert cost[400] < 0.3 * cost[4000]
 
 
 def test_groups_that_come_and_go_leave_nothing_behind() -> None:
