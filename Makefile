@@ -81,7 +81,7 @@ lint: $(READY) ## ruff, mypy, import rules, what runs in containers, Prometheus,
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE)
 	$(BIN)/hadolint infra/Dockerfile
-	$(BIN)/python -m infra.kubernetes
+	$(BIN)/python -m infra.kubernetes --check
 	$(BIN)/python -m infra.grafana --check
 	@if command -v promtool >/dev/null; then \
 	  promtool check config $(PROMETHEUS) && promtool test rules $(RULE_TESTS); \

@@ -4,21 +4,26 @@ That settings, folders and probes do what the manifests count on is tried with t
 """
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from ruamel.yaml import YAML
 
 from flows.cli import app
 from flows.members import hold
 from flows.private import ExposedError
 from flows.settings import Settings, SettingsError, load
 from infra.kubernetes.build import OVERLAYS, BuildError, Manifest, build, find_kubectl
+from infra.kubernetes.rules import SOURCES
 from infra.kubernetes.schemas import problems
 from oodl import __version__
-from tests.compose import image
+from tests.compose import ROOT, image
 
 USER = 10001
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
@@ -30,9 +35,7 @@ def built() -> dict[str, list[Manifest]]:
     try:
         find_kubectl()
     except BuildError as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+        absent(str(missing))
     return {name: build(folder) for name, folder in OVERLAYS.items()}
 
 
@@ -43,7 +46,7 @@ def test_every_manifest_fits_the_schema_of_its_kind(
     assert list(problems(built[overlay])) == []
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "ServiceMonitor"])
+@pytest.mark.parametrize("kind", ["StatefulSet", "ServiceMonitor", "PrometheusRule"])
 def test_a_field_that_a_kind_does_not_have_is_told(
     kind: str, built: dict[str, list[Manifest]]
 ) -> None:
@@ -65,7 +68,9 @@ def test_both_have_what_it_takes_to_run_and_production_what_it_takes_to_watch(
         "ConfigMap", "Job", "NetworkPolicy", "PersistentVolumeClaim", "PodDisruptionBudget",
         "Service", "ServiceAccount", "StatefulSet",
     }  # fmt: skip
-    assert kinds["production"] - kinds["base"] >= {"Namespace", "ServiceMonitor"}
+    assert kinds["production"] - kinds["base"] == {
+        "Namespace", "PrometheusRule", "ServiceMonitor",
+    }  # fmt: skip
 
 
 @every_overlay
@@ -241,6 +246,38 @@ def test_the_settings_refuse_the_variables_of_services_so_there_are_none(
     assert [pod["enableServiceLinks"] for pod in pods] == [False] * len(pods)
 
 
+def test_the_rules_are_those_of_prometheus_and_promtool_accepts_them(
+    built: dict[str, list[Manifest]], tmp_path: Path
+) -> None:
+    yaml = YAML(typ="safe")
+    groups = [group for path in SOURCES for group in yaml.load(path)["groups"]]
+
+    spec = one(built["production"], "PrometheusRule")["spec"]
+
+    assert groups
+    assert spec == {"groups": groups}
+    found = shutil.which("promtool")
+    if found is None:
+        absent("promtool not found (Debian: prometheus)")
+    rules = tmp_path / "rules.yml"
+    yaml.dump(spec, rules)
+    checked = subprocess.run(
+        [str(found), "check", "rules", rules], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_what_is_made_is_up_to_date(built: dict[str, list[Manifest]]) -> None:
+    assert built
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "infra.kubernetes", "--check"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert checked.returncode == 0, checked.stderr
+
+
 def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
     """The only manifest of a kind, or the one of a name."""
     [found] = [
@@ -249,6 +286,13 @@ def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
         if each["kind"] == kind and name in ("", each["metadata"]["name"])
     ]
     return found
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip; in CI fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def pods_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
