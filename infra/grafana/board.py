@@ -1,4 +1,4 @@
-"""What the dashboards have in common: head, variables, links from one to another."""
+"""What the dashboards have in common: head, variables, alerts, links from one to another."""
 
 from collections.abc import Iterable
 
@@ -15,8 +15,11 @@ TAG = "oodl"
 JOBS = "label_values(oodl_build_info, job)"
 
 
-def board(uid: str, title: str, told: str) -> parts.Dashboard:
-    """Start a dashboard, with the job as its first variable and links to the others."""
+def board(uid: str, title: str, told: str, alerts: str) -> parts.Dashboard:
+    """Start a dashboard, with the job as its first variable and links to the others.
+
+    When `alerts`, labels of alerts, have fired shows in its charts.
+    """
     others = parts.DashboardLink("Dashboards").type(dashboard.DashboardLinkType.DASHBOARDS)
     return (
         parts.Dashboard(title)
@@ -25,6 +28,10 @@ def board(uid: str, title: str, told: str) -> parts.Dashboard:
         .time("now-1h", "now").refresh("10s").timezone("browser")
         .link(others.tags([TAG]).include_vars(include_vars=True).keep_time(keep_time=True))
         .with_variable(variable("job", "Job", JOBS))
+        .annotation(
+            parts.AnnotationQuery().name("Alerts").enable(enable=True).icon_color("red")
+            .datasource(SOURCE).expr(f'ALERTS{{alertstate="firing", {alerts}}}')
+        )
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ NUMBERS = (
     number("Version", "Number of the dictionary in use; 0: nothing learned yet.", "none",
            Query(VERSION)),
     number("Last reading", "How long ago the latest confirmed reading was.", "s",
-           Query(AGE), red_from=300),
+           Query(AGE), red_from=600),
 )  # fmt: skip
 
 OVER_TIME = (
@@ -49,12 +49,13 @@ OVER_TIME = (
           [Query(f"sum(increase(oodl_{name}_total{{{OF_GROUP}}}[1h]))", legend)
            for name, legend in (("versions_published", "published"), ("jumps", "given up"))]),
     lines("Last reading", "Seconds since the latest confirmed reading.", "s",
-          [Query(AGE, "last reading")], red_from=300),
+          [Query(AGE, "last reading")], red_from=600),
 )  # fmt: skip
 
 
 def group() -> parts.Dashboard:
     """Make the dashboard."""
-    made = board(GROUP, "oodl: group", "One group: whether its channels move as they did.")
+    told = "One group: whether its channels move as they did."
+    made = board(GROUP, "oodl: group", told, OF_GROUP)
     made.with_variable(variable("group", "Group", GROUPS))
     return lay(made, [*NUMBERS, *OVER_TIME])

@@ -48,8 +48,8 @@ OVER_TIME = (
           [Query(SNAPSHOT, "mean"), Query(quantile(0.99, "oodl_snapshot_seconds"), "99%"),
            Query(f"max(oodl_epoch_seconds{{{JOB}}})", "epoch")]),
     lines("Held by snapshots", "Share of the time that the flow waits for them.", "percentunit",
-          [Query(f"max by (instance) ({rate('oodl_snapshots_held_seconds_total')})",
-                 "{{instance}}")], red_from=0.1),
+          [Query(f"instance:oodl_snapshots_held:ratio_rate5m{{{JOB}}}", "{{instance}}")],
+          red_from=0.1),
     lines("Error of codes", "In channel standard deviations.", "none",
           [Query(quantile(share, "oodl_reconstruction_error"), f"{share:.0%}")
            for share in QUANTILES]),
@@ -72,6 +72,7 @@ STATES = Query(f"max by (instance, state) (oodl_state{{{JOB}}} == 1)", "{{instan
 
 def pipeline() -> parts.Dashboard:
     """Make the dashboard."""
-    made = board(PIPELINE, "oodl: pipeline", "Whether the pipeline keeps up, and what it refuses.")
-    told = "A bar for each state that a process was in."
-    return lay(made, [*NUMBERS, states("What it does", told, STATES), *OVER_TIME])
+    told = "Whether the pipeline keeps up, and what it refuses."
+    made = board(PIPELINE, "oodl: pipeline", told, f'{JOB}, group=""')
+    bars = states("What it does", "A bar for each state that a process was in.", STATES)
+    return lay(made, [*NUMBERS, bars, *OVER_TIME])

@@ -66,6 +66,18 @@ def test_every_link_leads_to_a_dashboard_that_has_the_variables_it_sets(name: st
         assert set_there <= known[uid]
 
 
+def test_every_alert_leads_to_a_dashboard_that_has_the_variables_it_sets() -> None:
+    known = {board["uid"]: variables(board) for board in BOARDS.values()}
+    groups = YAML(typ="safe").load(ROOT / "infra" / "prometheus" / "oodl.rules.yml")["groups"]
+
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+    assert alerts
+    for rule in alerts:
+        _, _, uid, *_ = re.split(r"[/?]", rule["annotations"]["dashboard"])
+        assert set(re.findall(r"var-(\w+)=", rule["annotations"]["dashboard"])) == known[uid]
+
+
 def test_the_fleet_leads_to_a_group_from_its_charts_and_from_its_table() -> None:
     links = [
         panel["title"]
