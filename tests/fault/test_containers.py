@@ -60,7 +60,7 @@ class Host:
         own = [sys.executable, "-m", "flows", arguments[0], "--settings", str(settings)]
         if why_not(ROOT):
             return own
-        return confined(own, [self.volume, self.compiled])
+        return confined(own, [self.volume, self.compiled] if arguments[0] == "run" else [])
 
     def run(self, service: str) -> "subprocess.CompletedProcess[str]":
         """Run a service that ends by itself."""
