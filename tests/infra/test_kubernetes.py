@@ -3,14 +3,12 @@
 That settings, folders and probes do what the manifests count on is tried with the code itself.
 """
 
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -24,6 +22,7 @@ from infra.kubernetes.rules import SOURCES
 from infra.kubernetes.schemas import problems
 from oodl import __version__
 from tests.compose import ROOT, image
+from tests.manifests import absent, one, pods_of
 
 USER = 10001
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
@@ -276,28 +275,6 @@ def test_what_is_made_is_up_to_date(built: dict[str, list[Manifest]]) -> None:
     )  # fmt: skip
 
     assert checked.returncode == 0, checked.stderr
-
-
-def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
-    """The only manifest of a kind, or the one of a name."""
-    [found] = [
-        each
-        for each in manifests
-        if each["kind"] == kind and name in ("", each["metadata"]["name"])
-    ]
-    return found
-
-
-def absent(reason: str) -> NoReturn:
-    """Skip; in CI fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def pods_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
-    for kind in ("StatefulSet", "Job"):
-        yield one(manifests, kind)["spec"]["template"]["spec"]
 
 
 def loaded(manifests: list[Manifest], pod: dict[str, Any], folder: Path) -> Settings:
