@@ -12,7 +12,9 @@ __all__ = [
     "group_of_part",
     "group_of_repartition",
     "to_decode",
+    "to_inspect",
     "to_repartition",
+    "to_replay",
     "to_resend",
     "to_run",
     "to_see_letters",
@@ -96,10 +98,22 @@ def to_send(settings: Settings) -> Iterator[Right]:
     yield Right("Write", "topic", settings.topics.readings, "topics.readings")
 
 
+def to_replay(settings: Settings, topic: str | None = None) -> Iterator[Right]:
+    """Yield what `oodl replay` needs; of a topic that is replayed the right to read it."""
+    yield from to_send(settings)
+    if topic is not None:
+        yield Right("Read", "topic", topic, "replay")
+
+
 def to_decode(settings: Settings) -> Iterator[Right]:
     """Yield what `oodl decode --follow` needs; it is in no group."""
     yield Right("Read", "topic", settings.topics.codes, "topics.codes")
     yield Right("Read", "topic", settings.topics.dictionaries, "topics.dictionaries")
+
+
+def to_inspect(settings: Settings) -> Iterator[Right]:
+    """Yield what `oodl inspect` needs; without the right to the group it tells no lag."""
+    yield from to_decode(settings)
 
 
 def to_see_letters(settings: Settings) -> Iterator[Right]:

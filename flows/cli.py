@@ -30,6 +30,7 @@ for command, place in {
     "dead-letters": "dead_letters:app",
     "simulate": "simulate:simulate",
     "sense": "sense:sense",
+    "replay": "replay:replay",
 }.items():
     app.command(f"flows.tools.{place}", name=command)
 

@@ -1,9 +1,7 @@
 """``oodl dead-letters``: what could not be read: list it, explain one, send it again."""
 
 import json as json_text
-import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from rich.text import Text
 from flows import access
 from flows.kafka import StopFlag, admit, client_options
 from flows.settings import Settings, load
+from flows.tools.interrupting import STOPPED, interruptible
 from flows.tools.letter_box import LetterBox
 from flows.tools.letter_report import as_json, explained, newest, table, tally
 from flows.tools.letters import Letter, Note, Selection, position, shown
@@ -27,7 +26,6 @@ from oodl.errors import ValueFault
 
 __all__ = ["app", "explain", "list_letters", "send_again"]
 
-STOPPED = 130  # the exit code of what Ctrl-C ended
 VERDICTS = {
     "sent": "sent again",
     "already": "were sent again before (--force sends them once more)",
@@ -202,7 +200,7 @@ def send_again(
         raise ValueFault(msg)
     chosen = load(settings)
     admit(chosen.kafka, access.to_see_letters(chosen) if dry_run else access.to_resend(chosen))
-    with _interruptible() as stop, _opened(chosen) as box, _opened(chosen) as other:
+    with interruptible() as stop, _opened(chosen) as box, _opened(chosen) as other:
         with progress("looking for notes", "messages") as tell:
             notes = {each.of for each in box.scan(None, tell) if isinstance(each, Note)}
         judge = Judge(chosen, other.fetch, most, force)
@@ -265,19 +263,6 @@ def _tell(counts: dict[str, int], *, dry_run: bool, json: bool, stopped: bool) -
 
 def _opened(settings: Settings) -> LetterBox:
     return LetterBox(client_options(settings), settings.topics.dead_letters)
-
-
-@contextmanager
-def _interruptible() -> Iterator[StopFlag]:
-    """Let Ctrl-C and SIGTERM set a flag; afterwards they are as before."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    stop = StopFlag().install()
-    stop.defer()
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_json(told: dict[str, Any]) -> None:

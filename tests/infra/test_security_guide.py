@@ -31,6 +31,8 @@ def test_the_table_of_rights_is_what_each_command_asks_for() -> None:
     assert listed("`oodl repartition`, exactly once") == shown(
         set(access.to_repartition(both)) - moving
     )
+    assert listed("`oodl inspect`") == shown(access.to_inspect(settings))
+    assert listed("`oodl replay`") == shown(access.to_replay(settings))
     assert listed("`oodl simulate`, `sense`") == shown(access.to_send(settings))
 
 
