@@ -24,6 +24,7 @@ for command, place in {
     "try": "try_file:try_file",
     "run": "run:run",
     "decode": "decode:decode",
+    "inspect": "inspect:inspect",
     "topics": "topics:topics",
     "rebalance": "rebalance:rebalance",
     "repartition": "repartition:repartition",

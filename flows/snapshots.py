@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-__all__ = ["FILES", "GROUPS", "READINGS", "enlarge_pages", "read", "write"]
+__all__ = ["FILES", "GROUPS", "READINGS", "enlarge_pages", "read", "sizes", "write"]
 
 FILES = "*.sqlite3"
 READINGS, GROUPS = "oodl.readings", "oodl.groups"  # steps of the flow: keys are partitions, groups
@@ -18,11 +18,12 @@ PAGE = 16384  # bytes: a state of 150 KB is written in half the time that pages 
 
 # As the engine asks when it starts (src/recovery.rs of its sources, version 0.21.1).
 LAST = """
-    SELECT state_key, ser_change FROM snaps JOIN (
+    SELECT state_key, {} FROM snaps JOIN (
         SELECT step_id, state_key, max(snap_epoch) AS snap_epoch FROM snaps
         WHERE snap_epoch < ? AND step_id = ? GROUP BY state_key
     ) USING (step_id, state_key, snap_epoch) WHERE ser_change IS NOT NULL
 """
+CONTENT, SIZE = LAST.format("ser_change"), LAST.format("length(ser_change)")
 EXECUTION = "SELECT ex_num, worker_count, resume_epoch FROM exs ORDER BY ex_num DESC LIMIT 1"
 FRONTIERS = "SELECT worker_index, worker_frontier FROM fronts WHERE ex_num = ?"
 
@@ -48,7 +49,23 @@ def read(folder: Path, step: str) -> Iterator[tuple[str, bytes]]:
     """
     for path in folder.glob(FILES):
         with closing(sqlite3.connect(path)) as database:
-            yield from database.execute(LAST, (_resume_epoch(database), step))
+            yield from database.execute(CONTENT, (_resume_epoch(database), step))
+
+
+def sizes(folder: Path, step: str) -> dict[str, int]:
+    """Return how many bytes each key of a step has there; a pipeline at work is not disturbed.
+
+    Raises
+    ------
+    sqlite3.Error
+        If they cannot be read.
+    """
+    found: dict[str, int] = {}
+    for path in folder.glob(FILES):
+        place = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(place, uri=True)) as database:
+            found.update(database.execute(SIZE, (_resume_epoch(database), step)))
+    return found
 
 
 def write(folder: Path, step: str, states: Iterable[tuple[str, bytes]]) -> None:

@@ -14,7 +14,7 @@ from flows.kafka.rights import AccessError, Right
 from flows.kafka.stopping import StopFlag
 from flows.kafka.transaction import Transactional
 from flows.kafka.transactional import TransactionalProducer
-from flows.kafka.whole import committed, unread, whole_topic
+from flows.kafka.whole import Newest, committed, extents, unread, whole_topic
 
 __all__ = [
     "AccessError",
@@ -28,6 +28,7 @@ __all__ = [
     "FencedError",
     "Health",
     "Limits",
+    "Newest",
     "OffsetExpired",
     "Output",
     "PartitionQueue",
@@ -42,6 +43,7 @@ __all__ = [
     "client_options",
     "committed",
     "describe",
+    "extents",
     "unread",
     "whole_topic",
 ]
