@@ -33,7 +33,7 @@ class OnlineDictionaryTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_features_in_, n_features_in_)
+    components_ : ndarray of shape (``n_features_in_``, ``n_features_in_``)
         The atoms, one a row, orthonormal.
     n_samples_seen_ : int
         Rows given so far; fewer than a chunk of them wait to be learned from.
@@ -127,11 +127,11 @@ class OnlineDictionaryTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
         return self
 
     def transform(self, X: npt.ArrayLike) -> Array:
-        """Return the codes of readings, shape (n_samples, n_features_in_).
+        """Return the codes of readings, shape (n_samples, ``n_features_in_``).
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features_in_)
+        X : array-like of shape (n_samples, ``n_features_in_``)
 
         Raises
         ------
@@ -144,11 +144,11 @@ class OnlineDictionaryTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMi
         return self.model_.transform(self._known(X))
 
     def inverse_transform(self, X: npt.ArrayLike) -> Array:
-        """Return the readings that codes stand for, shape (n_samples, n_features_in_).
+        """Return the readings that codes stand for, shape (n_samples, ``n_features_in_``).
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features_in_)
+        X : array-like of shape (n_samples, ``n_features_in_``)
             Codes; set to zero those that are to be left out.
 
         Raises
