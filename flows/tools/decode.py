@@ -37,6 +37,7 @@ def decode(
     codes: Path | None = None,
     dictionaries: Path | None = None,
     out: Path | None = None,
+    group: str = "*",
     follow: bool = False,
     until_end: bool = False,
     settings: Path | None = None,
@@ -55,6 +56,8 @@ def decode(
         File of dictionaries, likewise.
     out
         CSV file to write; by default standard output.
+    group
+        Only groups whose names fit this pattern; the rows then have their channels alone.
     follow
         Read the topics of a broker instead of files, until Ctrl-C.
     until_end
@@ -68,8 +71,8 @@ def decode(
     $ oodl decode --codes pumps-oodl/codes.jsonl --dictionaries pumps-oodl/dictionaries.jsonl
     All that is on the broker now, into a file:
     $ oodl decode --follow --until-end --settings oodl.toml --out readings.csv
-    From now on, as it comes:
-    $ oodl decode --follow --settings oodl.toml
+    One group alone, and what comes to it from now on:
+    $ oodl decode --follow --group press-1 --settings oodl.toml
     """
     if follow == (codes is not None or dictionaries is not None):
         msg = "decode: expected --codes and --dictionaries, or --follow, got {}; name one way"
@@ -81,12 +84,13 @@ def decode(
     files = [] if follow else [_file("dictionaries", dictionaries), _file("codes", codes)]
     _check_own(out, files if settings is None else [settings])
     with _opened(out) as file:
-        rebuilder = Rebuilder(file)
+        rebuilder = Rebuilder(file, group)
         if follow:
             _follow(rebuilder, file, load(settings), until_end=until_end)
         else:
             _decode_files(rebuilder, file, *files)
     _tell(rebuilder.outcome, out)
+    _check_group(group, rebuilder)
 
 
 def _file(thing: str, path: Path | None) -> Path:
@@ -198,6 +202,20 @@ def _follow(rebuilder: Rebuilder, file: IO[str], settings: Settings, *, until_en
         raise BrokerError(msg) from problem
 
 
+def _check_group(group: str, rebuilder: Rebuilder) -> None:
+    """Refuse a pattern that fits no group at all: it is misspelt.
+
+    Raises
+    ------
+    ValueFault
+        If it does not.
+    """
+    if rebuilder.passed_over and not rebuilder.outcome.readings:
+        some = ", ".join(sorted(rebuilder.passed_over))
+        msg = f"--group: expected groups that have codes, got {group!r}; there are {some}"
+        raise ValueFault(msg)
+
+
 def _tell(outcome: Outcome, out: Path | None) -> None:
     """Say what was written; what could not be is an error.
 
@@ -212,7 +230,8 @@ def _tell(outcome: Outcome, out: Path | None) -> None:
     for problem in outcome.problems:
         told.print(problem, markup=False, soft_wrap=True)
     repeats = f", {outcome.repeats:,} repeats left out" if outcome.repeats else ""
-    told.print(f"{out or 'decoded'}: {outcome.readings:,} readings{repeats}", markup=False)
+    counted = f"{out or 'decoded'}: {outcome.readings:,} readings{repeats}"
+    told.print(counted, markup=False, soft_wrap=True)
     malformed = f"{outcome.malformed:,} malformed messages" if outcome.malformed else ""
     if outcome.missing:
         named = [f"{group}/{name}" for group, name in list(outcome.missing)[:NAMED]]

@@ -8,6 +8,7 @@ import csv
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import IO
 
 from flows.tables import iso_time
@@ -27,7 +28,7 @@ __all__ = ["Outcome", "Rebuilder"]
 HEAD = ("group", "time", "partition", "offset")
 DIGITS = 7  # a value is written to 1e-7 of its scale: below what is left free under a tolerance
 PAGE = 65536  # positions that are remembered together, a bit each
-TOLD = 5  # malformed messages that are kept to be shown
+TOLD = 5  # malformed messages, and groups passed over, that are kept to be shown
 
 
 @dataclass(slots=True)
@@ -57,10 +58,20 @@ class Rebuilder:
     ----------
     file : text file
         Where the rows go.
+    group : str
+        A pattern; other groups are passed over.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    passed_over : set of str
+        Groups whose names do not fit, a few of them.
     """
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[str], group: str = "*") -> None:
         self.outcome = Outcome()
+        self.passed_over: set[str] = set()
+        self._group = group
         self._rows = csv.writer(file, lineterminator="\n")
         self._versions: dict[tuple[str, str], tuple[Version, list[int] | None]] = {}
         self._columns: dict[str, int] = {}
@@ -75,14 +86,16 @@ class Rebuilder:
         except WireError as problem:
             self.outcome.malform(place, problem)
             return
+        if not self._wants(message.group):
+            return
         self._versions[message.group, message.id] = version, _decimals(version)
         for name in version.channels:
             self._columns.setdefault(name, len(self._columns))
 
     def codes(self, value: bytes, place: str) -> list[CodeMessage]:
-        """Read the codes of a message, none if it is malformed."""
+        """Read the codes of a message that are wanted, none if it is malformed."""
         try:
-            return decode_codes(value)
+            return [code for code in decode_codes(value) if self._wants(code.group)]
         except WireError as problem:
             self.outcome.malform(place, problem)
             return []
@@ -108,6 +121,12 @@ class Rebuilder:
         self.outcome.readings += new.count(True)
         if any(new):
             self._rows_of(code, version, decimals, new)
+
+    def _wants(self, group: str) -> bool:
+        wanted = fnmatchcase(group, self._group)
+        if not wanted and len(self.passed_over) < TOLD:
+            self.passed_over.add(group)
+        return wanted
 
     def _rows_of(
         self, code: CodeMessage, version: Version, decimals: list[int] | None, new: list[bool]

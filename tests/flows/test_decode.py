@@ -172,6 +172,21 @@ def test_a_dictionary_whose_content_has_another_name_is_not_used(
     assert f"dictionaries.jsonl, line {len(given)}: " in capsys.readouterr().err
 
 
+def test_one_group_is_decoded_with_its_channels_alone(tried: Path, tmp_path: Path) -> None:
+    codes, dictionaries = tried / "codes.jsonl", tried / "dictionaries.jsonl"
+    decode(codes=codes, dictionaries=dictionaries, out=tmp_path / "oven.csv", group="ov*")
+    kept = rows(tmp_path / "oven.csv")
+    assert list(kept[0]) == ["group", "time", "partition", "offset", "speed", "heat"]
+    whole = [row for row in rows(decoded(tried)) if row["group"] == "oven"]
+    assert kept == [{name: row[name] for name in kept[0]} for row in whole]
+
+
+def test_a_group_that_is_not_there_is_told_with_those_that_are(tried: Path, tmp_path: Path) -> None:
+    codes, dictionaries = tried / "codes.jsonl", tried / "dictionaries.jsonl"
+    with pytest.raises(ValueFault, match=r"--group: .* got 'pres'; there are oven, press"):
+        decode(codes=codes, dictionaries=dictionaries, out=tmp_path / "none.csv", group="pres")
+
+
 def test_one_way_in_is_asked_for() -> None:
     with pytest.raises(ValueFault, match="got neither"):
         decode()
