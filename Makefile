@@ -73,6 +73,13 @@ fmt: $(READY) ## format the code and repair what ruff can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+.PHONY: generate
+generate: $(READY) ## write anew all that is made from code and from records (tests hold them to it)
+	for made in docs.make_settings docs.make_metrics infra.grafana infra.kubernetes \
+	    benchmarks.reliability benchmarks.pages; do \
+	  $(BIN)/python -m $$made; \
+	done
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy, import rules, what runs in containers, Prometheus, Grafana
 	$(BIN)/ruff check .

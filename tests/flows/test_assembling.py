@@ -170,6 +170,7 @@ def test_the_group_with_most_bytes_is_closed_and_told_where_too_many_wait() -> N
     *_, outcome = [take(assembler, *each) for each in came(samples)]
 
     [reading] = outcome
+    assert isinstance(reading, Assembled)
     assert reading.group == "y"
     assert offsets(reading) == [1, 2, 3]
     assert assembler.waiting == 3
