@@ -42,6 +42,7 @@ __all__ = [
     "group_stepped",
     "lag_measured",
     "log_to",
+    "messages_repartitioned",
     "metrics_port_moved",
     "name_taken",
     "oddity",
@@ -132,6 +133,7 @@ class Tally:
 
     readings_received: int = 0
     samples_assembled: int = 0
+    messages_repartitioned: int = 0
     readings_rejected: Counts = field(default_factory=_counts)
     readings_coded: Counts = field(default_factory=_counts)
     values: Counts = field(default_factory=_counts)
@@ -308,6 +310,13 @@ def samples_assembled(tally: Tally, count: int) -> None:
     """Messages of one sensor each that have become readings."""
     tally.samples_assembled += count
     _say(DEBUG, "samples_assembled", "Samples assembled. count=%(count)d", {"count": count})
+
+
+def messages_repartitioned(tally: Tally, count: int) -> None:
+    """Messages of the internal topic that the broker confirmed."""
+    tally.messages_repartitioned += count
+    text = "Messages repartitioned. count=%(count)d"
+    _say(DEBUG, "messages_repartitioned", text, {"count": count})
 
 
 def oddity(tally: Tally, kind: str, detail: str, count: int = 1) -> None:

@@ -83,6 +83,11 @@ GROUP_GAUGES = (
 COUNTERS = (
     ("oodl_readings_received", "readings_received", "Messages that came from the readings topic."),
     ("oodl_samples_assembled", "samples_assembled", "Messages of one sensor that became readings."),
+    (
+        "oodl_messages_repartitioned",
+        "messages_repartitioned",
+        "Messages that `oodl repartition` wrote to the internal topic, confirmed.",
+    ),
     ("oodl_codes_sent", "codes_sent", "Readings whose code the broker has confirmed."),
     ("oodl_dead_letters_sent", "dead_letters_sent", "Dead letters that the broker confirmed."),
     ("oodl_groups_begun", "groups_begun", "Groups that came of which nothing was known."),

@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, get_args
 
 __all__ = [
+    "HANGING",
     "READY",
     "STATES",
     "Beats",

@@ -13,12 +13,20 @@ Offset expired
     Said as an event; then what is left is read, or it stops, as ``recovery.expired`` says.
 Partition added
     Said as an event, then it ends as on SIGTERM: the next start reads the new one as well.
+Counted
+    Messages received, and those repartitioned and dead letters when the broker has confirmed them;
+    the lag of each partition once an epoch. Its health is told by the same signs as the flow's.
+Broker away
+    What is written waits for ``kafka.delivery_seconds``; then it ends, with an open transaction
+    aborted, so that who reads the internal topic need not wait for it.
 SIGTERM
     What was read is confirmed and committed, then it ends.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from time import monotonic
+from time import time as now
 from typing import Protocol, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
@@ -27,12 +35,14 @@ from confluent_kafka import Message as Raw
 from flows import access, events
 from flows.events import Tally
 from flows.expired import tell_expired
+from flows.health import HANGING
 from flows.kafka import (
     Cluster,
     ConfirmedProducer,
     DeliveryError,
     Limits,
     Output,
+    PartitionQueue,
     Refused,
     SharedConsumer,
     StopFlag,
@@ -86,7 +96,9 @@ class Repartition:
                 f"{settings.workers.count}; start fewer"
             )
             raise ValueFault(msg)
-        self._way: _Way = (_InTransactions if exactly else _Confirmed)(settings, stop, count)
+        self._confirmed: Counter[str] = Counter()  # messages by topic
+        way = _InTransactions if exactly else _Confirmed
+        self._way: _Way = way(settings, stop, count, self._count)
         self._consumer = SharedConsumer(
             settings.kafka, topic=topic, group=access.group_of_repartition(settings)
         )
@@ -97,26 +109,52 @@ class Repartition:
         }
         self._read = reader(settings)
         self._reached: dict[int, int] = {}
+        self._next, self._latest = dict(begin), dict[int, float]()
+        self._beats = tally.beats
+        self._beats.links.append(self._consumer.health)
+        self._beats.patience = settings.kafka.delivery_seconds + HANGING
+        for number in self._queues:
+            self._beats.open(number)
 
     def run(self) -> None:
-        """Read and write, until the process is asked to end."""
+        """Read and write, until the process is asked to end; then what is open is closed.
+
+        Raises
+        ------
+        DeliveryError, FencedError
+            When something was not confirmed.
+        ExpiredError
+            When an offset has expired, and the settings say to stop.
+        """
+        try:
+            self._work()
+            events.stop_requested(self._tally, signal=self._stop.cause)
+            self._commit()
+        finally:
+            self._way.close()
+            self._tell_confirmed()
+        self._consumer.close()
+
+    def _work(self) -> None:
         due = monotonic()
         while not self._ending():
-            for queue in self._queues.values():
-                raws = queue.take(MOST)
-                if expired := queue.take_expired():
-                    topic = self._settings.topics.readings
-                    tell_expired(self._settings, self._tally, topic, expired)
-                self._move(raws)
+            for number, queue in self._queues.items():
+                self._turn(number, queue)
             self._way.hear()
             if monotonic() >= due:
                 self._commit()
+                self._tell_lag()
                 due = monotonic() + self._settings.recovery.epoch_seconds
             self._consumer.rest(next(iter(self._queues.values())))
-        events.stop_requested(self._tally, signal=self._stop.cause)
-        self._commit()
-        self._way.close()
-        self._consumer.close()
+
+    def _turn(self, number: int, queue: PartitionQueue) -> None:
+        """Move what has come of a partition."""
+        raws = queue.take(MOST)
+        if expired := queue.take_expired():
+            tell_expired(self._settings, self._tally, self._settings.topics.readings, expired)
+        self._move(raws)
+        behind = queue.behind(self._next.get(number))
+        self._beats.turn(monotonic(), partition=number, taken=len(raws), behind=behind)
 
     def _ending(self) -> bool:
         """Tell whether the process was asked to end, or has to for a new partition."""
@@ -128,12 +166,16 @@ class Repartition:
         return bool(self._stop)
 
     def _move(self, raws: list[Raw]) -> None:
-        for raw in raws:
-            message = _message(raw)
-            self._way.write(self._output(message))
-            self._reached[message.partition] = message.offset + 1
-        if raws:
-            events.readings_received(self._tally, len(raws))
+        if not raws:
+            return
+        messages = [_message(raw) for raw in raws]
+        with self._beats.in_sink():
+            for message in messages:
+                self._way.write(self._output(message))
+                self._reached[message.partition] = message.offset + 1
+        last = messages[-1]
+        self._next[last.partition], self._latest[last.partition] = last.offset + 1, last.timestamp
+        events.readings_received(self._tally, len(raws))
 
     def _output(self, message: Message) -> Output:
         """Return what is written in a message's place."""
@@ -169,7 +211,10 @@ class Repartition:
         """Have everything confirmed, and with it how far it reaches."""
         if not self._reached:
             return
-        if refused := self._way.commit(self._reached):
+        with self._beats.in_sink(snapshot=True):
+            refused = self._way.commit(self._reached)
+        self._tell_confirmed()
+        if refused:
             msg = (
                 f"{refused[0].output.topic}: the broker refuses a message ({refused[0].detail}); "
                 "raise the topic's max.message.bytes to kafka.max_message_bytes"
@@ -178,6 +223,25 @@ class Repartition:
         for partition, offset in self._reached.items():
             self._consumer.commit(partition, offset)
         self._reached.clear()
+
+    def _count(self, output: Output) -> None:
+        self._confirmed[output.topic] += 1
+
+    def _tell_confirmed(self) -> None:
+        confirmed, self._confirmed = self._confirmed.copy(), Counter()
+        if moved := confirmed[self._settings.topics.source]:
+            events.messages_repartitioned(self._tally, moved)
+        if letters := confirmed[self._settings.topics.dead_letters]:
+            events.dead_letters_sent(self._tally, letters)
+
+    def _tell_lag(self) -> None:
+        tally = self._tally
+        events.broker_heard(tally, silent_seconds=self._consumer.health.silent_seconds)
+        for number, queue in self._queues.items():
+            behind, latest = queue.behind(self._next.get(number)), self._latest.get(number, -1.0)
+            if behind is not None:
+                seconds = max(0.0, now() - latest) if behind and latest > 0 else 0.0
+                events.lag_measured(tally, number, behind, seconds)
 
 
 class _Way(Protocol):
@@ -193,13 +257,19 @@ class _Way(Protocol):
 class _Confirmed:
     """At least once: what is confirmed is committed afterwards."""
 
-    def __init__(self, settings: Settings, stop: StopFlag, partitions: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stop: StopFlag,
+        partitions: int,
+        confirmed: Callable[[Output], None],
+    ) -> None:
         self._settings, self._partitions = settings, partitions
         self._together = Together(stop, settings.kafka.delivery_seconds)
         self._producer = ConfirmedProducer(
             settings.kafka,
             together=self._together,
-            confirmed=lambda _: None,
+            confirmed=confirmed,
             limits=_limits(settings),
         )
 
@@ -224,8 +294,14 @@ class _Confirmed:
 class _InTransactions:
     """Exactly once: how far the messages reach is committed with them."""
 
-    def __init__(self, settings: Settings, stop: StopFlag, partitions: int) -> None:
-        kafka = settings.kafka
+    def __init__(
+        self,
+        settings: Settings,
+        stop: StopFlag,
+        partitions: int,
+        confirmed: Callable[[Output], None],
+    ) -> None:
+        kafka, self._confirmed = settings.kafka, confirmed
         self._together = Together(stop, kafka.delivery_seconds)
         self._producer = TransactionalProducer(
             kafka,
@@ -250,7 +326,9 @@ class _InTransactions:
         self._together.serve()
 
     def commit(self, reached: Mapping[int, int]) -> list[Refused]:
-        _, refused = self._producer.commit(reached)
+        committed, refused = self._producer.commit(reached)
+        for output in committed:
+            self._confirmed(output)
         return refused
 
     def close(self) -> None:

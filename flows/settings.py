@@ -377,6 +377,9 @@ class MetricSettings(_Section):
 
     address: str = live("127.0.0.1", min_length=1, description="address to listen at")
     port: int = live(9464, ge=0, le=65535, description="port to listen at; 0: any free one")
+    repartition_port: int = live(
+        9463, ge=0, le=65535, description="port at which `oodl repartition` listens"
+    )
     groups: int = live(1000, ge=0, description="most groups with a label of their own")
     restart_after: float = live(
         60.0, gt=0, description="seconds of standing still before /healthz asks for a restart"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from flows import access, events
 from flows.events import Tally
-from flows.kafka import StopFlag, admit
+from flows.exporter import Collector, serve
+from flows.kafka import DeliveryError, StopFlag, admit
 from flows.repartition import Repartition
 from flows.settings import load
 from oodl.errors import ValueFault
@@ -18,6 +19,7 @@ def repartition(*, settings: Path | None = None) -> None:
 
     For topics whose key is not the group, but a sensor or nothing: `oodl run` reads what this has
     written to topics.repartitioned. Of several workers (workers.count) each has its partitions.
+    Serves /metrics, /healthz and /readyz as `oodl run` does, at metrics.repartition_port.
 
     Parameters
     ----------
@@ -37,6 +39,7 @@ def repartition(*, settings: Path | None = None) -> None:
         raise ValueFault(msg)
     tally = Tally()
     events.log_to(sys.stderr, chosen.log.level.upper(), form=chosen.log.format)
+    serve(Collector(tally, chosen), chosen.metrics.address, chosen.metrics.repartition_port)
     cluster = admit(chosen.kafka, access.to_repartition(chosen))
     cluster.require(
         readings=topics.readings,
@@ -44,5 +47,12 @@ def repartition(*, settings: Path | None = None) -> None:
         dead_letters=topics.dead_letters,
     )
     stop.defer()
-    Repartition(chosen, tally, stop, cluster).run()
-    events.flow_ended(tally)
+    try:
+        Repartition(chosen, tally, stop, cluster).run()
+    except DeliveryError as failure:
+        topic, _, detail = str(failure).partition(": ")
+        events.delivery_failed(tally, topic=topic, detail=detail)
+        raise
+    finally:
+        tally.beats.end()
+        events.flow_ended(tally)

@@ -55,6 +55,8 @@ class Story:
     letters : list of Record
     internal : int
         Messages of the internal topic, as a reader of what is committed sees it.
+    exported : dict of (str, str) to float
+        The last metrics of the process that moves messages.
     """
 
     delivery: str
@@ -63,6 +65,7 @@ class Story:
     codes: list[CodeMessage]
     letters: list[Record]
     internal: int
+    exported: dict[tuple[str, str], float]
 
     @property
     def coded(self) -> list[Position]:
@@ -81,7 +84,7 @@ def story(
 ) -> Story:
     """6,000 samples; either process is killed once."""
     delivery: str = request.param
-    name, port = f"repartition-{delivery}", free_port()
+    name, port, moved_at = f"repartition-{delivery}", free_port(), free_port()
     topics, folder = create_topics(apache_kafka, name), tmp_path_factory.mktemp("repartition")
     topics["repartitioned"] = f"{name}.internal"
     apache_kafka.create_topic(topics["repartitioned"], partitions=4, settings={})
@@ -92,7 +95,7 @@ def story(
             "topics": {**topics},
             "sensors": {"wait": WAIT},
             "recovery": {"folder": str(folder / "recovery"), "delivery": delivery},
-            "metrics": {"port": port},
+            "metrics": {"port": port, "repartition_port": moved_at},
         },
     )
     address, sent = apache_kafka.address, list[Record]()
@@ -102,7 +105,7 @@ def story(
             sent.extend(send(address, topics["readings"], part[first : first + 200]))
             time.sleep(0.1)
 
-    def told(last: list[Record]) -> Story:
+    def told(last: list[Record], exported: dict[tuple[str, str], float]) -> Story:
         values = read(address, topics["codes"])
         return Story(
             delivery,
@@ -111,11 +114,12 @@ def story(
             [code for each in values for code in decode_codes(each.value or b"")],
             read(address, topics["dead_letters"]),
             len(read(address, topics["repartitioned"])),
+            exported,
         )
 
     def moving(number: int) -> Worker:
         log_file = folder / f"repartition-{number}.log"
-        return Worker(settings, program=REPARTITION, log_file=log_file)
+        return Worker(settings, moved_at, program=REPARTITION, log_file=log_file)
 
     def coding(number: int) -> Worker:
         return Worker(settings, port, log_file=folder / f"run-{number}.log")
@@ -129,6 +133,7 @@ def story(
             wait_until(lambda: written(pipeline) > 100)
             assert mover.end(signal.SIGKILL) == -signal.SIGKILL
         with moving(1) as mover:
+            mover.await_metrics()
             feed(records[third : 2 * third])
             wait_until(lambda: written(pipeline) > 300)
             pipeline.end(signal.SIGKILL)
@@ -136,17 +141,24 @@ def story(
                 again.await_metrics()
                 feed(records[2 * third :])
                 last = send(address, topics["readings"], closing())
-                deadline, found = time.monotonic() + 60, told(last)
+                deadline, found = time.monotonic() + 60, told(last, {})
                 while left(found) and time.monotonic() < deadline:
                     time.sleep(0.5)
-                    found = told(last)
+                    found = told(last, {})
+                wait_until(lambda: not lag(mover))
+                exported = mover.metrics()
                 assert mover.end(signal.SIGTERM) == 0
                 assert again.end(signal.SIGTERM) == 0
-    return told(last)
+    return told(last, exported)
 
 
 def left(story: Story) -> set[Position]:
     return story.sent.keys() - set(story.coded) - set(story.buried)
+
+
+def lag(worker: Worker) -> float:
+    shown = worker.metrics()
+    return sum(shown["oodl_partition_lag_readings", f"{number}"] for number in range(6))
 
 
 def written(worker: Worker) -> float:
@@ -191,3 +203,11 @@ def test_samples_of_a_group_come_together_from_several_partitions(story: Story) 
 
     assert len(whole) > 0.5 * SECONDS * len(GROUPS)
     assert all(len({partition for partition, _ in origins(code)}) > 1 for code in whole)
+
+
+def test_the_process_that_moves_messages_tells_how_many(story: Story) -> None:
+    exported = story.exported
+
+    assert exported["oodl_messages_repartitioned_total", ""] > len(story.sent) / 3
+    assert exported["oodl_readings_received_total", ""] > len(story.sent) / 3
+    assert exported["oodl_dead_letters_sent_total", ""] == 0

@@ -165,6 +165,7 @@ def tell_everything(tally: Tally) -> None:
     events.reading_rejected(tally, reason="json", position="in/0/1", detail="x")
     events.readings_coded(tally, group="a", codes=coded(3))
     events.samples_assembled(tally, 5)
+    events.messages_repartitioned(tally, 5)
     events.codes_sent(tally, 4)
     events.dead_letters_sent(tally, 1)
     events.version_published(tally, group="a", version=version, offset=9)

@@ -1,7 +1,8 @@
 """Messages to the internal topic: by which group, and when it stops; without a broker."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from flows import dataflow, repartition
 from flows.events import Tally
 from flows.expired import ExpiredError
-from flows.kafka import Cluster, Health, OffsetExpired, Output, StopFlag
+from flows.health import state
+from flows.kafka import Cluster, DeliveryError, Health, OffsetExpired, Output, StopFlag
 from flows.repartition import Repartition
 from flows.settings import Settings
 from oodl.errors import ValueFault
@@ -32,12 +34,18 @@ class Queue:
         expired, self._expired = self._expired, None
         return expired
 
+    def behind(self, _offset: int | None) -> int:
+        return 3
+
 
 class Way:
     """Keeps what is written."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, failing: Exception | None = None) -> None:
         self.written: list[Output] = []
+        self.closed = False
+        self.confirmed: Callable[[Output], None] = self.written.append
+        self._failing = failing
 
     def begin(self) -> dict[int, int]:
         return {}
@@ -49,10 +57,14 @@ class Way:
         """Nothing is ever answered."""
 
     def commit(self, _reached: object) -> list[Any]:
+        if self._failing:
+            raise self._failing
+        for output in self.written:
+            self.confirmed(output)
         return []
 
     def close(self) -> None:
-        """Nothing is held."""
+        self.closed = True
 
 
 class RunningError(Exception):
@@ -65,9 +77,10 @@ def run(
     settings: Settings,
     expired: OffsetExpired | None = None,
     partitions: int = 1,
+    way: Way | None = None,
 ) -> tuple[list[Output], Tally, bool]:
     """Move some messages; tell also whether it ended by itself."""
-    health, tally, way = Health(), Tally(), Way()
+    health, tally, way = Health(), Tally(), way or Way()
     turns: Iterator[None] = iter([None] * 3)
 
     def rest(_queue: object) -> None:
@@ -83,7 +96,12 @@ def run(
         close=lambda: None,
     )
     monkeypatch.setattr(repartition, "SharedConsumer", lambda *_, **__: consumer)
-    monkeypatch.setattr(repartition, "_Confirmed", lambda *_: way)
+
+    def confirming(*given: Any) -> Way:
+        *_, way.confirmed = given
+        return way
+
+    monkeypatch.setattr(repartition, "_Confirmed", confirming)
     cluster = Cluster("a", {"sensors.readings": 1})
     try:
         Repartition(settings, tally, StopFlag(), cluster).run()
@@ -148,6 +166,28 @@ def test_what_has_no_room_with_its_headers_is_a_dead_letter(
 
     assert (first.topic, second.topic) == ("internal", "sensors.dead-letters")
     assert dict(second.headers)["oodl-reason"] == b"size"
+
+
+def test_what_was_confirmed_and_what_waits_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    raws: list[Raw] = [Raw(0, b"heat", b"{}"), Laden(1, b"heat", b" " * 2600)]
+
+    _, tally, _ = run(monkeypatch, raws, chosen(kafka={"max_message_bytes": 4096}))
+
+    assert (tally.readings_received, tally.messages_repartitioned) == (2, 1)
+    assert (tally.readings_rejected, tally.dead_letters_sent) == ({"size": 1}, 1)
+    assert tally.lag_readings == {0: 3}
+    assert state(monotonic(), tally.beats).name == "working"
+
+
+def test_an_open_transaction_is_closed_when_a_message_is_not_confirmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Way(DeliveryError("internal: timed out"))
+
+    with pytest.raises(DeliveryError):
+        run(monkeypatch, [Raw(0, b"heat", b"{}")], chosen(), way=way)
+
+    assert way.closed
 
 
 def test_more_workers_than_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
