@@ -1,7 +1,8 @@
 """Debian's Alertmanager, and which alerts it has."""
 
 import json
-from collections.abc import Sequence
+import urllib.request
+from collections.abc import Mapping, Sequence
 
 from tests.stack import configuration
 from tests.stack.programs import Program
@@ -33,6 +34,14 @@ class Alertmanager(Program):
         )
 
     def active(self) -> set[str]:
-        """Names of the alerts that it has and that are not resolved."""
-        told = json.loads(self.get("/api/v2/alerts?active=true"))
+        """Names of the alerts that it has, that are not resolved and not held back by others."""
+        told = json.loads(self.get("/api/v2/alerts?active=true&inhibited=false"))
         return {alert["labels"]["alertname"] for alert in told}
+
+    def tell(self, alerts: Sequence[Mapping[str, str]]) -> None:
+        """Let alerts with these labels fire, as Prometheus would."""
+        body = json.dumps([{"labels": labels} for labels in alerts]).encode()
+        address = f"http://{self.address}/api/v2/alerts"
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30):
+            pass
