@@ -1,5 +1,6 @@
 """The shipped rules in fast motion: every duration divided by a factor, thresholds as they are."""
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,10 @@ from ruamel.yaml import YAML
 
 from tests.stack.configuration import INFRA, to_yaml
 
-__all__ = ["rules", "seconds", "waits"]
+__all__ = ["FACTOR", "rules", "seconds", "waits"]
+
+FACTOR = float(os.environ.get("ALERTS_FACTOR", "10"))
+"""How many times as fast as they ship the rules are tried."""
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 DURATION = re.compile(r"(\d+)(ms|[smhdw])")

@@ -9,22 +9,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks.record import Bar, record
-from tests.brokers import ApacheKafka
 from tests.stack import scaling
-from tests.stack.alertmanager import Alertmanager
-from tests.stack.pipeline import Pipeline
 from tests.stack.plant import LINE, stuck, turned
-from tests.stack.prometheus import Prometheus
+from tests.stack.scaling import FACTOR
 from tests.stack.stage import Stage, Times
 
-FACTOR = float(os.environ.get("ALERTS_FACTOR", "10"))
 HEALTHY = float(os.environ.get("ALERTS_HEALTHY", "60"))
 SENSOR = "vibration-1"
 Cause = Callable[[Stage], None]
@@ -90,31 +85,6 @@ def times() -> Iterator[dict[str, Times]]:
     yield found
     if file := os.environ.get("ALERTS_RECORD"):
         write(Path(file), found, began)
-
-
-@pytest.fixture(scope="module")
-def stage(
-    stack_programs: None,  # noqa: ARG001  (whether they can run here)
-    apache_kafka: ApacheKafka,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stage]:
-    """A pipeline that has learned, scraped and judged by the rules."""
-    rules = scaling.rules(FACTOR)
-    with ExitStack() as held:
-        folder = tmp_path_factory.mktemp("alerts")
-        pipeline = held.enter_context(Pipeline(apache_kafka, folder, "alerts"))
-        pipeline.await_versions()
-        alertmanager = held.enter_context(Alertmanager())
-        prometheus = held.enter_context(
-            Prometheus(
-                {"oodl": [pipeline.address]},
-                alertmanagers=[alertmanager.address],
-                rules={"oodl.rules.yml": rules},
-                interval="1s" if FACTOR > 1 else "5s",
-            )
-        )
-        prometheus.await_scrape()
-        yield Stage(pipeline, prometheus, alertmanager, scaling.waits(rules))
 
 
 def test_nothing_is_told_while_all_is_well(stage: Stage) -> None:
