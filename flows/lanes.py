@@ -12,6 +12,8 @@ from oodl.packed import Kind, Packed
 
 __all__ = ["Lane"]
 
+NEVER = -1  # bytes that nothing has
+
 
 class Lane:
     """How ordinary readings of a group become rows.
@@ -23,6 +25,13 @@ class Lane:
         The settled ones.
     listed : bool
         Whether readings are lists; else they have names.
+
+    Attributes
+    ----------
+    pack : callable
+        Lays a list of numbers out.
+    singles : int
+        Bytes of a reading of float32; less than none where readings have names.
 
     Raises
     ------
@@ -36,31 +45,26 @@ class Lane:
     16
     """
 
-    __slots__ = ("_bytes", "_named", "_struct", "channels", "group", "listed", "pack")
+    __slots__ = ("_named", "_struct", "channels", "group", "listed", "pack", "singles")
 
     def __init__(self, group: str, channels: tuple[str, ...], *, listed: bool) -> None:
         self.group, self.channels, self.listed = group, channels, listed
         self._struct = Struct(f"<{len(channels)}d").pack
         self.pack = self._struct if listed else _not_listed
-        self._bytes = 4 * len(channels)
+        self.singles = 4 * len(channels) if listed else NEVER
         self._named = itemgetter(*channels, channels[0])  # one name more: a tuple also of one
 
-    def other(self, body: Any) -> tuple[Kind, bytes]:
-        """Lay out what is no list: names, or bytes of one reading or of several."""
-        values = body.values
-        if body.group is not None and body.group != self.group:
-            raise LookupError(body.group)
+    def other(self, values: Any, ts: Any) -> tuple[Kind, bytes]:
+        """Lay out what is no list: names, or bytes of several readings or of float64."""
         if values.__class__ is dict and len(values) == len(self.channels):
             return "<f8", self._struct(*self._named(values)[:-1])
         kind: Kind = "<f4"
         if values.__class__ is Packed:
             kind, values = values.kind, values.data
-        count = len(body.ts) if body.ts.__class__ is list else 1
-        size = self._bytes * count * (2 if kind == "<f8" else 1)
-        if values.__class__ is bytes and len(values) == size and self.listed:
+        count = len(ts) if ts.__class__ is list else 1
+        size = self.singles * count * (2 if kind == "<f8" else 1)
+        if values.__class__ is bytes and len(values) == size:
             return kind, values
-        if values.__class__ is list:
-            return "<f8", self.pack(*values)
         raise LookupError(values)
 
 

@@ -21,7 +21,7 @@ from flows.wire.dictionaries import (
     encode_dictionary,
     to_version,
 )
-from flows.wire.formats import Fields, Format
+from flows.wire.formats import Fields, Format, Quick
 from flows.wire.messages import (
     Fault,
     Headers,
@@ -53,6 +53,7 @@ __all__ = [
     "Layout",
     "Message",
     "Origin",
+    "Quick",
     "Reader",
     "Reading",
     "Readings",
