@@ -18,13 +18,13 @@ from flows.samples import (
     Buckets,
     LastValues,
     Outcome,
+    Parts,
     Refused,
     Rule,
-    Whole,
+    flat,
 )
 from flows.settings import Settings
 from flows.state import REMEDY, StateError
-from flows.wire import Message
 
 __all__ = ["FORMAT", "Assembler"]
 
@@ -45,7 +45,7 @@ class _Packed(msgspec.Struct, array_like=True):
 _DECODER = msgspec.msgpack.Decoder(_Packed)
 
 
-class _Silence:
+class Silence:
     """How long the groups of one span have been silent, heard in eighths of it."""
 
     __slots__ = ("_step", "ages", "due", "elapsed")
@@ -70,8 +70,7 @@ class _Silence:
         return silent
 
 
-def _itself(message: Message) -> Message:
-    return message
+Lane = tuple[Buckets, Silence]
 
 
 class Assembler:
@@ -87,18 +86,29 @@ class Assembler:
         What its messages come from.
     packed : bytes
         What `pack` returned, or b"" at first.
-    whole : callable
-        Makes a message of what `add` is given for one; by default that is one.
+    parts : callable
+        Returns what has to be kept of what `add` is given for a message; by default that is one.
 
     Raises
     ------
     StateError
         If another release packed it, or it was damaged.
 
+    Attributes
+    ----------
+    lanes : dict of bytes to (Buckets, Silence)
+        By key, of which groups samples are taken by `Buckets.take` where that does, before `due`
+        and up to `most_bytes`; and what is to hear of them where that has gone on.
+    due : float
+        When the first of the silences is to hear the time.
+    bytes, most_bytes : int
+        Of the messages that wait, whoever took them, and how many may.
+
     Examples
     --------
     A group that falls silent is closed by the time of the others.
 
+    >>> from flows.wire import Message
     >>> assembler = Assembler(Settings(sensors={"every": 1.0, "wait": 1.0}), "in", 0)
     >>> def add(group, time):
     ...     message = Message("in", 0, 0, None, b"", [], 0.0)
@@ -114,18 +124,22 @@ class Assembler:
         topic: str,
         partition: int,
         packed: bytes = b"",
-        whole: Whole = _itself,
+        parts: Parts = flat,
     ) -> None:
         self._settings, self._topic, self._partition = settings, topic, partition
-        self._most, self._whole = settings.groups.max, whole
+        self._most, self._parts = settings.groups.max, parts
         self._packed, self._changed = packed, False
         self._groups: dict[str, Buckets | LastValues] = {}
-        self._silences: dict[float, _Silence] = {}
-        self._due = inf  # when the first of these is to hear the time
+        self._silences: dict[float, Silence] = {}
+        # neither where groups expire nor of the internal topic: there each message is looked at
+        self._laned = not settings.groups.ttl and settings.topics.repartitioned is None
+        self.lanes: dict[bytes | None, Lane] = {}
+        self.due = inf
         self._taken: dict[int, int] = {}  # the last offset of each partition of origin
         self._old: set[str] = set()  # groups that another rule held for
         self._untold: dict[str, int] = {}  # samples out of order, of groups that are forgotten
-        self._bytes = 0  # that wait
+        self.bytes = 0
+        self.most_bytes = settings.groups.max_waiting_bytes
         self._relieved: dict[str, int] = {}  # groups that were closed for it, and how often
         if packed:
             self._restore(packed)
@@ -154,7 +168,7 @@ class Assembler:
         """
         self._changed = True
         state = self._groups.get(group) or self._begin(group)
-        done = self._tick(group, time) if time >= self._due else NOTHING
+        done = self._tick(group, time) if time >= self.due else NOTHING
         if state is None:
             told = f"expected at most groups.max = {self._most} groups, got {group!r}"
             return [*done, Refused(message, "groups-full", told)]
@@ -163,11 +177,13 @@ class Assembler:
             state = self._renew(group, state)
         before = state.bytes
         outcome = state.add(time, sensor, value, offset, message, size)
-        self._bytes += state.bytes - before
+        self.bytes += state.bytes - before
         silence = self._silences[state.rule.span]
+        if self._laned and isinstance(state, Buckets):
+            self.lanes[group.encode()] = state, silence
         if state.seen != silence.elapsed or state.waiting == 1:
             state.seen = silence.ages.see(group)
-        if self._bytes > self._settings.groups.max_waiting_bytes:
+        if self.bytes > self.most_bytes:
             outcome = [*outcome, *self._relieve()]
         return [*done, *outcome] if done else outcome
 
@@ -189,6 +205,7 @@ class Assembler:
         if state is not None and not state.waiting:
             self._note_disordered(group, state)
             del self._groups[group]
+            self.lanes.pop(group.encode(), None)
             self._old.discard(group)
             self._changed = True
 
@@ -209,11 +226,15 @@ class Assembler:
         known = (state.earliest() for state in self._groups.values())
         return min((offset for offset in known if offset is not None), default=None)
 
+    def touch(self) -> None:
+        """Note that a lane has taken something."""
+        self._changed = True
+
     def pack(self) -> bytes:
         """Return what waits and was decided; the same object while nothing has changed."""
         if self._changed:
             groups = [
-                (group, tuple(state.rule), state.seen, state.snapshot(self._whole))
+                (group, tuple(state.rule), state.seen, state.snapshot(self._parts))
                 for group, state in self._groups.items()
             ]
             moments = [
@@ -236,7 +257,7 @@ class Assembler:
         return done
 
     def _close(self, state: Buckets | LastValues) -> Outcome:
-        self._bytes -= state.bytes
+        self.bytes -= state.bytes
         return state.close()
 
     def _relieve(self) -> Outcome:
@@ -247,7 +268,7 @@ class Assembler:
 
     def _schedule(self) -> None:
         dues = [silence.due for silence in self._silences.values()]
-        self._due = min((-inf if due is None else due for due in dues), default=inf)
+        self.due = min((-inf if due is None else due for due in dues), default=inf)
 
     def _begin(self, group: str) -> Buckets | LastValues | None:
         """Return the state of a group of which nothing is known; None where there are too many."""
@@ -258,7 +279,7 @@ class Assembler:
     def _enter(self, group: str, rule: Rule) -> Buckets | LastValues:
         state = self._groups[group] = KINDS[rule.mode](group, rule)
         if rule.span not in self._silences:
-            self._silences[rule.span] = _Silence(rule.span, self._settings.time.max_ahead)
+            self._silences[rule.span] = Silence(rule.span, self._settings.time.max_ahead)
             self._schedule()
         return state
 
@@ -294,12 +315,12 @@ class Assembler:
                 rule = Rule(*old)
                 state = self._enter(group, rule)
                 state.restore(snapshot, self._topic, self._partition)
-                self._bytes += state.bytes
+                self.bytes += state.bytes
                 state.seen = seen
                 if rule != self._rule(group):
                     self._old.add(group)
             for span, due, moment in found.moments:
-                self._silences[span] = _Silence(
+                self._silences[span] = Silence(
                     span, self._settings.time.max_ahead, due, Moment(*moment), self._of_span(span)
                 )
             self._schedule()

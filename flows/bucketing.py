@@ -139,20 +139,23 @@ class Bucket:
         self,
         group: str,
         row: Row,
-        time: float,
-        last: Message,
+        at: tuple[float, int, float],
         offsets: Sequence[int | tuple[int, int]],
     ) -> None:
-        """Take a row that a message has caused, made of those at `offsets`."""
+        """Take a row made of the messages at `offsets`.
+
+        `at` is its time, and the offset and the stamp of the message that has caused it.
+        """
         self.assembled += len(offsets)
-        if offsets == [last.offset]:
-            self.add(group, row, time, last.offset, last.timestamp)
+        time, offset, stamp = at
+        if offsets == [offset]:
+            self.add(group, row, time, offset, stamp)
             return
         rows = self._rows(group, row, assembled=True)
         rows.packed.append(row.packed)
         rows.times.append(time)
-        rows.offsets.append(last.offset)
-        rows.stamps.append(last.timestamp)
+        rows.offsets.append(offset)
+        rows.stamps.append(stamp)
         rows.origins.append(offsets)
         if rows.numbers:
             rows.numbers.append(ALONE)

@@ -5,15 +5,16 @@ one loop. Whatever is otherwise in any way is left to the way that looks at ever
 the same rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from confluent_kafka import Message as Raw
-from msgspec import DecodeError
+from msgspec import UNSET, DecodeError
 
+from flows.assembling import Assembler
 from flows.bucketing import Bucket
 from flows.groups import Groups
-from flows.wire import Quick, Reader, are_seconds
+from flows.wire import LONGEST_GROUP, Headers, Quick, Reader, Sample, are_seconds, record_size
 from oodl.channels import UNFIT
 from oodl.packed import Kind
 
@@ -37,19 +38,85 @@ class Express:
     ----------
     read : Reader
     groups : Groups
+    waiting : Assembler
+        What waits of samples.
+    assemble : callable
+        Takes a sample that opens or closes something.
     otherwise : callable
         Takes every other message, into the same bucket.
     """
 
     def __init__(
-        self, read: Reader, groups: Groups, otherwise: Callable[[Raw, Bucket], None]
+        self,
+        read: Reader,
+        groups: Groups,
+        waiting: Assembler,
+        assemble: Callable[[Raw, Headers, Sample, Bucket], None],
+        otherwise: Callable[[Raw, Bucket], None],
     ) -> None:
         self._quicks = read.quicks
         self._most = read.max_bytes - LONGEST_KEY
-        self._lanes, self._otherwise = groups.lanes, otherwise
+        self._lanes, self._waiting = groups.lanes, waiting
+        self._assemble, self._otherwise = assemble, otherwise
 
-    def take(self, raws: list[Raw], bucket: Bucket) -> None:  # noqa: C901  (as it says)
-        """Lay messages out, in order.
+    def take(self, raws: list[Raw], bucket: Bucket) -> None:
+        """Lay messages out, in order: as readings, and as samples from the first of these on."""
+        rest = iter(raws)
+        while self._take_readings(rest, bucket) and self._take_samples(rest, bucket):
+            pass
+
+    def _take_samples(self, rest: Iterator[Raw], bucket: Bucket) -> bool:  # noqa: C901
+        """Take messages of one sensor each; True where readings come between."""
+        waiting, most = self._waiting, self._most
+        lanes = waiting.lanes
+        said: Any = None
+        beside = record_size(None, None, [])  # what a record takes without key and value
+        decode, text = self._quicks[None]
+        message: Any
+        waiting.touch()
+        for message in rest:
+            try:
+                key, headers = message.key(), message.headers()
+                state, silence = lanes[key]
+                if headers is not said and headers != said:
+                    decode, text = self._quick(headers)
+                    said, beside = headers, record_size(None, None, headers or [])
+                value = message.value()
+                if text and not value.isascii():
+                    value.decode()
+                body = decode(value)
+                time, sensor = body.ts, body.sensor
+                if (
+                    time.__class__ is not float
+                    or not 0.0 <= time < FAR
+                    or body.values is not UNSET
+                    or body.value is UNSET
+                    or not 0 < len(sensor) <= LONGEST_GROUP
+                    or body.group is not None
+                    or len(value) > most
+                ):
+                    raise LookupError(time)
+            except OTHERWISE:
+                self._otherwise(message, bucket)
+                if message.key() in self._lanes:
+                    return True
+                continue
+            number, offset, size = body.value, message.offset(), beside + len(key) + len(value)
+            if (
+                time >= waiting.due
+                or waiting.bytes + size > waiting.most_bytes
+                or not state.take(time, sensor, number, offset, message, size)
+            ):
+                sample = Sample(state.group, time, sensor, number)
+                self._assemble(message, headers or [], sample, bucket)
+                continue
+            waiting.bytes += size
+            if state.seen != silence.elapsed:
+                state.seen = silence.ages.see(state.group)
+        return False
+
+    def _take_readings(self, rest: Iterator[Raw], bucket: Bucket) -> bool:  # noqa: C901
+        """Lay readings out; True where a sample comes between.
 
         All of it in one function: a call for each would cost a twentieth of decoding it.
         """
@@ -57,7 +124,7 @@ class Express:
         said: Any = None  # by the headers of the message before: mostly the same again
         decode, text = self._quicks[None]
         message: Any
-        for message in raws:
+        for message in rest:
             try:
                 lane, headers, value = lanes[message.key()], message.headers(), message.value()
                 if headers is not said and headers != said:
@@ -86,6 +153,8 @@ class Express:
                     raise LookupError(value)
             except OTHERWISE:
                 self._otherwise(message, bucket)
+                if message.key() in self._waiting.lanes:
+                    return True
                 continue
             rows = growing.get(lane.group)
             if rows is None or rows.lane is not lane or rows.kind != kind:
@@ -97,6 +166,7 @@ class Express:
                 rows.times.append(ts)
                 rows.offsets.append(message.offset())
                 rows.stamps.append(stamp)
+        return False
 
     def _quick(self, headers: Any) -> Quick:
         """Return what reads a message that has these headers and no others, if they are ordinary.

@@ -14,7 +14,7 @@ import msgspec
 from flows.wire import Message, Reason, record_size
 from oodl.clock import EventClock
 
-__all__ = ["NOTHING", "Assembled", "Buckets", "LastValues", "Refused", "Rule"]
+__all__ = ["NOTHING", "Assembled", "Buckets", "LastValues", "Parts", "Refused", "Rule", "flat"]
 
 Mode = Literal["bucket", "last"]
 
@@ -69,7 +69,7 @@ class Refused(msgspec.Struct):
 
 
 Outcome = Sequence[Assembled | Refused]
-Whole = Callable[[Any], Message]  # what makes a message of what stands for one
+Parts = Callable[[Any], tuple[Any, ...]]  # what of a message crosses a snapshot
 NOTHING: Outcome = ()
 
 
@@ -86,7 +86,7 @@ class _Bucket:
 
 
 class Buckets:
-    """The buckets of one group that are open; `bytes` are those of all messages in them.
+    """The buckets of one group that are open.
 
     A bucket is `every` seconds from a whole multiple of it on. It is closed once the group's event
     time is `wait` seconds beyond its end; a sample that comes later is refused. Of several samples
@@ -111,14 +111,14 @@ class Buckets:
     'late'
     """
 
-    __slots__ = ("_calm", "_claim", "_edge", "_every", "_first", "_floor", "_group", "_newest",
-                 "_now", "_open", "bytes", "disordered", "rule", "seen", "waiting")  # fmt: skip
+    __slots__ = ("_calm", "_claim", "_edge", "_every", "_first", "_floor", "_most", "_newest",
+                 "_now", "_open", "disordered", "group", "rule", "seen", "waiting")  # fmt: skip
 
     def __init__(self, group: str, rule: Rule) -> None:
         self.rule = rule
         self.seen = 0.0  # by the partition's time, when a sample came last
-        self.waiting = self.bytes = self.disordered = 0
-        self._group, self._every = group, rule.every
+        self.waiting = self.disordered = 0
+        self.group, self._every, self._most = group, rule.every, rule.max_open
         self._now: float | None = None
         self._claim: float | None = None
         self._floor = -inf  # buckets below are closed
@@ -126,6 +126,38 @@ class Buckets:
         self._newest = -inf  # the last one that samples came of
         self._open: dict[float, _Bucket] = {}
         self._calm = self._edge = -inf  # between these a sample only moves the time
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all messages in them."""
+        return sum(bucket.bytes for bucket in self._open.values())
+
+    def take(
+        self,
+        time: float,
+        sensor: str,
+        value: float | None,
+        offset: int,
+        message: Any,
+        size: int = 0,
+    ) -> bool:
+        """Take a sample that opens and closes nothing; of any other nothing is taken, False."""
+        number = time // self._every
+        bucket = self._open.get(number)
+        if bucket is None or time >= self._edge or self.waiting >= self._most:
+            return False
+        if time > self._calm:
+            self._now = self._calm = time
+        if number < self._newest:
+            self.disordered += 1
+        held = bucket.held.get(sensor)
+        if held is None or time >= held[0]:
+            bucket.held[sensor] = time, value
+        bucket.offsets.append(offset)
+        bucket.messages.append(message)
+        bucket.bytes += size
+        self.waiting += 1
+        return True
 
     def add(
         self,
@@ -137,6 +169,8 @@ class Buckets:
         size: int = 0,
     ) -> Outcome:
         """Take a sample of so many bytes: what it closes, and whether it is refused."""
+        if self.take(time, sensor, value, offset, message, size):
+            return NOTHING
         outcome = NOTHING
         if time > self._calm:
             if time < self._edge:
@@ -157,7 +191,6 @@ class Buckets:
         bucket.offsets.append(offset)
         bucket.messages.append(message)
         bucket.bytes += size
-        self.bytes += size
         self.waiting += 1
         return outcome if self.waiting <= self.rule.max_open else self._relieve(outcome)
 
@@ -183,10 +216,10 @@ class Buckets:
             self._floor = max(self._floor, ceil(other._floor * other.rule.every / rule.every))
         self._settle()
 
-    def snapshot(self, whole: Whole) -> tuple[Any, ...]:
+    def snapshot(self, parts: Parts) -> tuple[Any, ...]:
         """Return all of it as plain values."""
         opened = [
-            (number, bucket.held, [_flat(whole(each)) for each in bucket.messages])
+            (number, bucket.held, [parts(each) for each in bucket.messages])
             for number, bucket in self._open.items()
         ]
         return self._now, self._claim, _finite(self._floor), _finite(self._newest), opened
@@ -204,7 +237,6 @@ class Buckets:
             bucket.bytes = sum(
                 record_size(each.key, each.value, each.headers) for each in bucket.messages
             )
-            self.bytes += bucket.bytes
             self.waiting += len(messages)
         self._first = min(self._open, default=inf)
         self._settle()
@@ -229,12 +261,11 @@ class Buckets:
 
     def _move(self, time: float) -> Outcome:
         """Take a stamp that may close something, or that may be far ahead."""
-        claim, rule = self._claim, self.rule
-        ticks = EventClock(self._now, claim).advance([time], max_ahead=rule.max_ahead)
-        outcome: Outcome = NOTHING
-        if ticks.ahead and claim is not None and claim // self._every in self._open:
-            outcome = [self._take(claim // self._every)]
-        self._claim, self._now = ticks.clock.claim, ticks.clock.now
+        rule, outcome = self.rule, NOTHING
+        if self._claim is None and self._now is not None and time <= self._now + rule.max_ahead:
+            self._now = max(self._now, time)
+        else:
+            outcome = self._weigh(time)
         if self._now is not None:
             floor = (self._now - rule.wait) // self._every
             if floor > self._floor:
@@ -244,8 +275,17 @@ class Buckets:
         self._settle()
         return outcome
 
+    def _weigh(self, time: float) -> Outcome:
+        """Take a stamp that is far ahead, or the first one after such a stamp."""
+        claim, outcome = self._claim, NOTHING
+        ticks = EventClock(self._now, claim).advance([time], max_ahead=self.rule.max_ahead)
+        if ticks.ahead and claim is not None and claim // self._every in self._open:
+            outcome = [self._take(claim // self._every)]
+        self._claim, self._now = ticks.clock.claim, ticks.clock.now
+        return outcome
+
     def _close_below(self, number: float) -> list[Assembled | Refused]:
-        numbers = sorted(each for each in self._open if each < number)
+        numbers = sorted([each for each in self._open if each < number])
         outcome: list[Assembled | Refused] = [self._take(each) for each in numbers]
         if numbers and numbers[-1] >= self._floor:
             self._floor = numbers[-1] + 1
@@ -256,10 +296,9 @@ class Buckets:
         bucket = self._open.pop(number)
         self._first = min(self._open, default=inf)
         self.waiting -= len(bucket.offsets)
-        self.bytes -= bucket.bytes
         values = {name: value for name, (_, value) in bucket.held.items()}
         at = number * self._every
-        return Assembled(self._group, at, values, bucket.offsets, bucket.messages)
+        return Assembled(self.group, at, values, bucket.offsets, bucket.messages)
 
     def _late(self, time: float, message: Any) -> Refused:
         least = self._floor * self._every
@@ -338,7 +377,7 @@ class LastValues:
         if isinstance(other, LastValues):
             self._ahead, self._last = other._ahead, other._last
 
-    def snapshot(self, whole: Whole) -> tuple[Any, ...]:  # noqa: ARG002
+    def snapshot(self, parts: Parts) -> tuple[Any, ...]:  # noqa: ARG002
         """Return all of it as plain values."""
         return self._now, self._ahead, self._last
 
@@ -366,8 +405,8 @@ class LastValues:
             del self._last[min(self._last, key=lambda each: self._last[each][0])]
 
 
-def _flat(message: Message) -> tuple[Any, ...]:
-    """A message less what all of its partition have."""
+def flat(message: Message) -> tuple[Any, ...]:
+    """Return a message less what all of its partition have."""
     return msgspec.structs.astuple(message)[2:]
 
 

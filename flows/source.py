@@ -54,7 +54,7 @@ from flows.items import Arrived, Expiry
 from flows.kafka import SharedConsumer, StopFlag
 from flows.pace import Pace
 from flows.reading import reader
-from flows.samples import Outcome, Refused
+from flows.samples import Outcome, Refused, flat
 from flows.settings import Settings
 from flows.wire import (
     Fault,
@@ -203,10 +203,10 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._shared, self._partition, self._groups = shared, partition, groups
         topic = shared.settings.topics.source
         self._internal = shared.settings.topics.repartitioned is not None
-        self._waiting = Assembler(shared.settings, topic, partition, samples, _message)
+        self._waiting = Assembler(shared.settings, topic, partition, samples, _parts)
         self._aging = shared.settings.groups.ttl > 0
         self._read = reader(shared.settings)
-        self._express = Express(self._read, groups, self._take)
+        self._express = Express(self._read, groups, self._waiting, self._assemble, self._take)
         self._queue = shared.consumer.open(partition, offset)
         self._pace = Pace()
         self._next = offset
@@ -324,8 +324,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         if row.unknown:
             self._tell_unknown(reading.group, row)
         if self._internal:
-            last = _message(raw, headers)
-            bucket.add_assembled(reading.group, row, reading.time, last, [_origin(raw)])
+            at = reading.time, raw.offset() or 0, _stamp(raw)
+            bucket.add_assembled(reading.group, row, at, [_origin(raw)])
             return
         bucket.add(reading.group, row, reading.time, raw.offset() or 0, _stamp(raw))
 
@@ -351,14 +351,15 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
         self._groups.lanes.pop(raw.key(), None)  # the next ones would look for a row there
         at = raw.offset() or 0
         if done := self._waiting.add(group, time, sample.sensor, sample.value, at, raw, size):
-            self._complete(done, _message(raw), bucket)
+            self._complete(done, raw, bucket)
         if self._aging:
             for each in self._groups.expire(sample):
                 self._forget(bucket, each, raw)
         if sample.oddities:
             self._tell_odd(raw, sample)
 
-    def _complete(self, done: Outcome, last: Message, bucket: Bucket) -> None:
+    def _complete(self, done: Outcome, last: Raw, bucket: Bucket) -> None:
+        """Take what a message has closed, or that it is refused."""
         for each in done:
             if isinstance(each, Refused):
                 bucket.reject(self._reject(_message(each.message), each.reason, each.detail))
@@ -367,7 +368,7 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             if isinstance(row, Refusal):
                 for raw in each.messages:
                     told = self._reject(_message(raw), cast(Reason, row.reason), row.detail)
-                    told.at = self._partition, last.offset
+                    told.at = self._partition, last.offset() or 0
                     bucket.reject(told)
                 if each.group not in self._groups:  # it takes no one's place
                     self._waiting.forget(each.group)
@@ -377,7 +378,8 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
             places: Sequence[int | tuple[int, int]] = each.offsets
             if self._internal:
                 places = [_origin(raw) for raw in each.messages]
-            bucket.add_assembled(each.group, row, each.time, last, places)
+            at = each.time, last.offset() or 0, _stamp(last)
+            bucket.add_assembled(each.group, row, at, places)
 
     def _forget(self, bucket: Bucket, group: str, by: Raw) -> None:
         bucket.expire(Expiry(group, self._partition, by.offset() or 0, _stamp(by)))
@@ -430,6 +432,16 @@ def _message(raw: Raw | Message, headers: Headers | None = None) -> Message:
         raw.topic() or "", raw.partition() or 0, raw.offset() or 0,
         raw.key(), raw.value(), list(headers or NO_HEADERS), _stamp(raw),
     )  # fmt: skip
+
+
+def _parts(raw: Raw | Message) -> tuple[object, ...]:
+    """Return what of a message crosses a snapshot, as `flat` does of a whole one."""
+    if isinstance(raw, Message):
+        return flat(raw)
+    headers = NO_HEADERS
+    with suppress(SystemError):
+        headers = cast(Headers, raw.headers() or NO_HEADERS)
+    return raw.offset() or 0, raw.key(), raw.value(), headers, _stamp(raw)
 
 
 def _origin(raw: Raw | Message) -> tuple[int, int]:

@@ -63,7 +63,11 @@ class PartitionQueue:
     def take(self, most: int) -> list[Raw]:
         """Return up to `most` messages in order; never waits."""
         self._consumer.poll()
-        ready = [self.messages.popleft() for _ in range(min(most, len(self.messages)))]
+        if len(self.messages) <= most:
+            ready = list(self.messages)
+            self.messages.clear()
+        else:
+            ready = [self.messages.popleft() for _ in range(most)]
         if self.paused and len(self.messages) < QUEUE_LIMIT // 2:
             self._consumer.resume(self)
         return ready
@@ -164,8 +168,15 @@ class SharedConsumer:
             if self._denied:
                 raise AccessError(self._denied)
             self._due = self._next_look(len(raws))
+            queues = self._queues
             for raw in raws:
-                self._sort(raw)
+                error = raw.error()
+                if error is None:
+                    queue = queues[raw.partition()]
+                    queue.at_end = False
+                    queue.messages.append(raw)
+                else:
+                    self._note(raw, error)
             for queue in self._queues.values():
                 if len(queue.messages) > QUEUE_LIMIT and not queue.paused:
                     self._pause(queue)
@@ -248,13 +259,9 @@ class SharedConsumer:
     def _waiting(self) -> bool:
         return any(queue.messages for queue in tuple(self._queues.values()))
 
-    def _sort(self, raw: Raw) -> None:
-        error = raw.error()
-        if error is None:
-            queue = self._queues[raw.partition()]
-            queue.at_end = False
-            queue.messages.append(raw)
-        elif error.code() == KafkaError._PARTITION_EOF:
+    def _note(self, raw: Raw, error: KafkaError) -> None:
+        """Take what is no message: the end of a partition, or what has gone wrong."""
+        if error.code() == KafkaError._PARTITION_EOF:
             self._queues[raw.partition()].at_end = True
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._from_earliest(raw, error)

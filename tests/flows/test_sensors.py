@@ -1,10 +1,12 @@
 """Messages of one sensor each, through the source: a reading is where its last message was."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import pytest
 
 from flows.events import Tally
@@ -340,3 +342,48 @@ def test_large_samples_wait_by_their_bytes_and_what_is_closed_for_it_is_told() -
     assert [row[5] for row in told(items)] == [[0, 1, 2, 3]]
     assert case.tally.oddities["samples_closed_early"] == 1
     assert case.tally.readings_rejected["late"] == 2
+
+
+def strange(count: int) -> list[Raw]:
+    """Samples in every order and form, some of them none, with readings between."""
+    rng = np.random.default_rng(5)
+    raws = []
+    for at in range(count):
+        group, sensor = f"press-{at % 3}".encode(), SENSORS[int(rng.integers(3))]
+        time = at / 20 + float(rng.normal(0, 0.4)) + 1e6 * (rng.random() < 0.01)
+        body: dict[str, Any] = {"sensor": sensor, "ts": time, "value": at}
+        odd: list[dict[str, Any]] = [
+            {"value": None}, {"value": math.nan}, {"ts": None}, {"ts": int(time)},
+            {"ts": "1970-01-01T00:00:05Z"}, {"sensor": ""}, {"sensor": "h\u00f6he"},
+            {"group": "other"}, {"group": group.decode()}, {"values": [1.0, 2.0]},
+            {"more": "\u00e9"},
+        ]  # fmt: skip
+        if rng.random() < 0.2:
+            body |= odd[int(rng.integers(len(odd)))]
+        raws.append(Raw(at, group, json.dumps(body, ensure_ascii=rng.random() < 0.5).encode()))
+    return raws
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_the_short_way_of_samples_and_the_long_one_lead_to_the_same(size: int) -> None:
+    # given that groups whose silence has a bound go the long way
+    found = []
+    for ttl in (0, 10**12):
+        raws = strange(1200)
+        batches = [raws[first : first + size] for first in range(0, len(raws), size)]
+        groups = {"ttl": ttl, "max_waiting_bytes": 40_000}
+        settings = Settings.model_validate({"groups": groups, "sensors": {"max_open": 60}})
+        part, _, tally = opened(settings, batches)
+        items = [item for _ in batches for item in part.next_batch()]
+        part.snapshot()
+        letters = [
+            (item.message.offset, item.reason, item.detail, item.at)
+            for _, item in items
+            if isinstance(item, Rejected)
+        ]
+        counts = tally.samples_assembled, dict(tally.readings_rejected), dict(tally.oddities)
+        found.append((told(items), letters, counts))
+    # then they do not differ, and what is missing is so in both
+    assert repr(found[0]) == repr(found[1])
+    assert len(found[0][0]) > 40
+    assert len(found[0][1]) > 20
