@@ -197,20 +197,17 @@ class GroupLogic(StatefulBatchLogic[GroupBlock | Expiry, Encoded, bytes]):
             yield from self._messages(partition, codes.part(0, half), stamps, first)
             yield from self._messages(partition, codes.part(half, len(codes)), stamps, second)
             return
-        key, offsets = self._group.encode(), codes.offsets.tolist()
+        topic, key, offsets = settings.topics.codes, self._group.encode(), codes.offsets.tolist()
         readings = [each] * len(values) if codes.moments is None else _readings(codes, each)
+        if each == 1:
+            for value, count, offset in zip(values, readings, offsets, strict=True):
+                stamp = next(stamps)
+                yield Output(topic, key, value, [], count, stamp, partition, offset, offset)
+            return
         for place, value in enumerate(values):
             oldest, *_ = islice(stamps, each)
-            yield Output(
-                settings.topics.codes,
-                key,
-                value,
-                readings=readings[place],
-                stamp=oldest,
-                partition=partition,
-                first=offsets[place * each],
-                last=offsets[(place + 1) * each - 1],
-            )
+            first, last = offsets[place * each], offsets[(place + 1) * each - 1]
+            yield Output(topic, key, value, [], readings[place], oldest, partition, first, last)
 
 
 def _numbers(item: GroupBlock | Expiry) -> Iterator[int | None] | None:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import isnan
 from typing import Any, Protocol
 
 import numpy as np
@@ -324,7 +323,7 @@ class Codes:
             self.offsets.tolist(), self.times.tolist(), self.ends.tolist(), self.missing,
             self.errors.tolist(), self.surprises.tolist(), strict=True,
         ):  # fmt: skip
-            told = None if isnan(surprise) else surprise
+            told = surprise if surprise == surprise else None  # NaN is not itself
             yield offset, time, atoms[start:end], values[start:end], missing, error, told
             start = end
 
