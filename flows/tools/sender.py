@@ -1,11 +1,10 @@
-"""Readings on their way into Kafka: JSON, keyed by group, each confirmed by the broker."""
+"""Readings on their way into Kafka, keyed by group, each confirmed by the broker."""
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from rich.console import Console
@@ -14,8 +13,10 @@ from flows import access
 from flows.kafka import DeliveryError, admit, client_options
 from flows.settings import Settings
 from flows.tools.feed import Feed, Sent, Values
+from flows.tools.writing import Batches, Writing, Written
+from flows.tools.writing import writing as written_in
 
-__all__ = ["Sender", "one_sensor_each", "send_all", "send_to_broker", "whole"]
+__all__ = ["Sender", "send_all", "send_to_broker"]
 
 PRODUCER: dict[str, Any] = {
     "acks": "all",
@@ -26,32 +27,12 @@ PRODUCER: dict[str, Any] = {
     "request_timeout_ms": 10_000,
     "delivery_timeout_ms": 20_000,
 }
+JSON = written_in("json")
 FLUSH_SECONDS = 25.0
 """How long the end waits for what is on its way: longer than the client itself."""
 
 TERMINAL_SECONDS, LINE_SECONDS = 1.0, 10.0
 """Between two words of progress: on a terminal, where they replace each other, and elsewhere."""
-
-
-def whole(values: Values) -> Iterator[tuple[Values, dict[str, object]]]:
-    """Write a reading as one message: its values, and the fields that have them."""
-    yield values, {"values": values}
-
-
-def one_sensor_each(values: Values) -> Iterator[tuple[Values, dict[str, object]]]:
-    """Write a reading as a message a sensor.
-
-    >>> [body for _, body in one_sensor_each({"flow": 1.5, "speed": 2.0})]
-    [{'sensor': 'flow', 'value': 1.5}, {'sensor': 'speed', 'value': 2.0}]
-    """
-    named = (
-        values if isinstance(values, dict) else {str(at): each for at, each in enumerate(values)}
-    )
-    for name, value in named.items():
-        yield {name: value}, {"sensor": name, "value": value}
-
-
-Writing = Callable[[Values], Iterator[tuple[Values, dict[str, object]]]]
 
 
 class Sender:
@@ -69,7 +50,7 @@ class Sender:
     confirmed : callable, optional
         Called with every `Sent`, from the producer's own thread.
     writing : callable
-        What messages a reading is: `whole`, or `one_sensor_each`.
+        What messages a reading is; by default one of JSON.
     """
 
     def __init__(
@@ -77,7 +58,7 @@ class Sender:
         options: dict[str, Any],
         topic: str,
         confirmed: Callable[[Sent], None] | None = None,
-        writing: Writing = whole,
+        writing: Writing = JSON,
     ) -> None:
         self.sent = 0
         self._writing = writing
@@ -92,30 +73,36 @@ class Sender:
     def send(self, group: str, ts: float, values: Values) -> None:
         """Hand a reading to the producer; it is sent when the broker confirmed it."""
         self._raise_failure()
-        for parts, body in self._writing(values):
-            self._send(group, ts, parts, {"group": group, "ts": ts, **body})
+        for message in self._writing(group, ts, values):
+            self._send(group, message)
 
-    def _send(self, group: str, ts: float, values: Values, body: dict[str, object]) -> None:
-        value = msgspec.json.encode(body)
+    def _send(self, group: str, message: Written) -> None:
+        value, headers = message.value, list(message.headers)
         try:
-            future = self._producer.send(self._topic, key=group.encode(), value=value)
+            future = self._producer.send(
+                self._topic, key=group.encode(), value=value, headers=headers
+            )
         except KafkaError as problem:
             raise self._error(problem) from problem
-        future.add_callback(self._on_delivery, group, ts, values)
+        future.add_callback(self._on_delivery, group, message.readings)
         future.add_errback(self._on_failure)
 
     def close(self) -> None:
-        """Wait until everything is confirmed; what is not is an error."""
+        """Send what waits for more, and wait until all is confirmed; what is not is an error."""
+        if isinstance(self._writing, Batches) and not self._failure:
+            for group, message in self._writing.rest():
+                self._send(group, message)
         try:
             self._producer.close(timeout=0 if self._failure else FLUSH_SECONDS)
         except KafkaError as problem:
             self._failure = self._failure or problem
         self._raise_failure()
 
-    def _on_delivery(self, group: str, ts: float, values: Values, place: Any) -> None:
-        self.sent += 1
+    def _on_delivery(self, group: str, readings: list[tuple[float, Values]], place: Any) -> None:
+        self.sent += len(readings)
         if self._confirmed is not None:
-            self._confirmed(Sent(group, ts, values, place.partition, place.offset))
+            for row, (ts, values) in enumerate(readings):
+                self._confirmed(Sent(group, ts, values, place.partition, place.offset, row))
 
     def _on_failure(self, problem: Exception) -> None:
         self._failure = self._failure or problem
@@ -140,7 +127,7 @@ def send_all(source: Feed, sender: Sender, ticking: Iterable[int]) -> None:
 
 
 def send_to_broker(
-    source: Feed, ticking: Iterable[int], settings: Settings, writing: Writing = whole
+    source: Feed, ticking: Iterable[int], settings: Settings, writing: Writing = JSON
 ) -> None:
     """Send readings to the broker of the settings, until the ticks or Ctrl-C end it.
 

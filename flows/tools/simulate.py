@@ -10,7 +10,9 @@ from cyclopts.validators import Number
 from flows.settings import load
 from flows.tools.feed import ticks
 from flows.tools.fleet import Fleet
-from flows.tools.sender import one_sensor_each, send_to_broker, whole
+from flows.tools.sender import send_to_broker
+from flows.tools.writing import FormatName, one_sensor_each, writing
+from oodl.errors import ValueFault
 
 __all__ = ["simulate"]
 
@@ -25,6 +27,7 @@ def simulate(
     seconds: Positive | None = None,
     seed: int = 0,
     one_sensor: Annotated[bool, Parameter(negative="")] = False,
+    format: FormatName = "json",  # noqa: A002  (the option's name)
 ) -> None:
     """Send readings of a simulated fleet to Kafka, until Ctrl-C.
 
@@ -45,7 +48,12 @@ def simulate(
     seed
         The same seed gives the same readings.
     one_sensor
-        Sends a message for each sensor of a reading.
+        Sends a message for each sensor of a reading, as JSON.
+    format
+        How readings are written: json; base64, JSON with float32 in a text; msgpack with float32 in
+        a bin; float32 or float64, nothing but the numbers, with the time in a header; json-batch
+        or msgpack-batch, eight readings a message. Only json has the channels' names: in all
+        others they are numbered in its order.
 
     Examples
     --------
@@ -55,7 +63,12 @@ def simulate(
     $ oodl simulate --settings oodl.toml --machines 100 --rate 1
     A message for each sensor of a reading:
     $ oodl simulate --settings sensors.toml --one-sensor --seconds 5
+    Readings as MessagePack, eight a message:
+    $ oodl simulate --settings oodl.toml --format msgpack-batch --seconds 10
     """
+    if one_sensor and format != "json":
+        msg = f"--one-sensor: expected --format json, got {format}; leave one of them out"
+        raise ValueFault(msg)
     fleet = Fleet(machines=machines, seed=seed)
-    writing = one_sensor_each if one_sensor else whole
-    send_to_broker(fleet, ticks(rate, threading.Event(), seconds), load(settings), writing)
+    messages = one_sensor_each if one_sensor else writing(format)
+    send_to_broker(fleet, ticks(rate, threading.Event(), seconds), load(settings), messages)

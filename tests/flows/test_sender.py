@@ -4,9 +4,10 @@ import sys
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -14,9 +15,13 @@ from flows.kafka import EmbeddedBroker, client_options
 from flows.settings import Settings
 from flows.tools import sender
 from flows.tools.feed import Sent, Values
+from flows.tools.fleet import Fleet
 from flows.tools.sender import Sender, send_all, send_to_broker
 from flows.tools.sense import sense
 from flows.tools.simulate import simulate
+from flows.tools.writing import FORMATS, SEVERAL, FormatName, writing
+from flows.wire import Reader, Reading, Readings
+from oodl.errors import ValueFault
 
 TOPIC = "sensors.readings"
 MOCK_VERSION = {"api_version": (2, 0)}
@@ -57,14 +62,18 @@ def options(bootstrap: str) -> dict[str, Any]:
     return client_options(Settings(kafka={"bootstrap": bootstrap})) | MOCK_VERSION
 
 
-def records(broker: EmbeddedBroker, many: int) -> list[Any]:
+def raws(broker: EmbeddedBroker, many: int) -> list[Any]:
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "test"})
     consumer.assign([TopicPartition(TOPIC, part, OFFSET_BEGINNING) for part in range(4)])
     found = consumer.consume(many, timeout=10)
     consumer.close()
+    return found
+
+
+def records(broker: EmbeddedBroker, many: int) -> list[Any]:
     return [
         (one.partition(), one.offset(), one.key(), msgspec.json.decode(one.value() or b""))
-        for one in found
+        for one in raws(broker, many)
     ]
 
 
@@ -197,3 +206,57 @@ def test_progress_is_told_while_it_sends(
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if "a second" in line]
     assert list(islice(reversed(lines), 1)) == ["50 readings sent to sensors.readings"]
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_is_sent_in_a_format_is_read_as_it_was_drawn(
+    format_: FormatName, broker: EmbeddedBroker, settings_file: Path
+) -> None:
+    # given the readings of a fleet of one machine and two sensors
+    fleet = Fleet(machines=1, seed=3)
+    drawn: dict[str, list[list[float]]] = {}
+    for _ in range(10):
+        for group, values in fleet.readings():
+            listed = list(values.values()) if isinstance(values, dict) else values
+            drawn.setdefault(group, []).append(listed)
+    # when they are sent in a format, and read by what their header says
+    simulate(settings=settings_file, machines=1, rate=100, seconds=0.1, seed=3, format=format_)
+    read, found = Reader(), dict[str, list[list[float]]]()
+    for raw in raws(broker, 3 * (2 if "batch" in format_ else 10)):
+        reading = read(raw.key(), raw.value(), raw.headers() or [], -1.0)
+        assert isinstance(reading, Reading | Readings), reading
+        rows = found.setdefault(reading.group, [])
+        assert isinstance(reading, Reading) is ("batch" not in format_)
+        rows += _rows(reading)
+    # then they are the same, as exactly as the format has numbers, and each has a time
+    assert found.keys() == drawn.keys()
+    exact = format_ in ("json", "float64", "json-batch")
+    for group, rows in drawn.items():
+        np.testing.assert_allclose(found[group], rows, rtol=0 if exact else 1e-6)
+
+
+def _rows(reading: Reading | Readings) -> list[list[float]]:
+    values: Any = reading.values
+    if isinstance(values, dict):
+        return [list(values.values())]
+    return [values] if isinstance(values, list) else cast(list[list[float]], values.rows())
+
+
+def test_what_waits_for_more_is_sent_at_the_end_and_each_reading_is_confirmed(
+    broker: EmbeddedBroker,
+) -> None:
+    confirmed: list[Sent] = []
+    sending = Sender(options(broker.bootstrap), TOPIC, confirmed.append, writing("json-batch"))
+
+    send_all(Counting(), sending, range(SEVERAL + 3))
+    sending.close()
+
+    of_a = sorted((one.offset, one.row, one.values) for one in confirmed if one.group == "a")
+    assert [values for _, _, values in of_a] == [[float(n)] for n in range(SEVERAL + 3)]
+    assert [row for _, row, _ in of_a] == [*range(SEVERAL), 0, 1, 2]
+    assert sending.sent == 2 * (SEVERAL + 3)
+
+
+def test_a_message_a_sensor_has_no_other_format(settings_file: Path) -> None:
+    with pytest.raises(ValueFault, match="--one-sensor: expected --format json, got float32"):
+        simulate(settings=settings_file, one_sensor=True, format="float32")
