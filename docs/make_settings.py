@@ -34,7 +34,7 @@ bootstrap = "kafka-1:9092,kafka-2:9092"
 [coding]
 tolerance = 0.05             # closer than the default, with more atoms
 
-[groups."bearing-*".coding]  # what is otherwise for some groups; the first that matches counts
+[groups."bearing-*".coding]  # for some groups; the first that matches counts
 window = 8
 ```
 
@@ -82,15 +82,16 @@ def page() -> str:
     made = [HEAD]
     for name, node in _sections(whole):
         rows = [
-            f"| `{key}` | {_kind(each)} | {_default(each)} | {_escaped(each['description'])} "
-            f"| {each['mark']} | `{PREFIX}{DELIMITER.join([*name.split('.'), key]).upper()}` |\n"
+            f"| `{key}`<br>`{PREFIX}{DELIMITER.join([*name.split('.'), key]).upper()}` "
+            f"| {_kind(each)} | {_default(each)} | {_escaped(each['description'])} "
+            f"| {each['mark']} |\n"
             for key, each in node["properties"].items()
             if "$ref" not in each
         ]
         made.append(
             f"\n## {name}\n\n{node['description']}\n\n"
-            "| key | type | default | what it says | a change | in the environment |\n"
-            f"|---|---|---|---|---|---|\n{''.join(rows)}"
+            "| key, and in the environment | type | default | what it says | a change |\n"
+            f"|---|---|---|---|---|\n{''.join(rows)}"
         )
         if name == "groups":
             own = whole["$defs"]["GroupSettings"]["properties"]
