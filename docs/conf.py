@@ -31,7 +31,7 @@ PAGES = {
     "CHANGELOG.md": "changes",
     "SECURITY.md": "vulnerabilities",
 }
-COMING = ("guide/deploying", "metrics", "runbook", "releasing")  # have places in index.md already
+COMING = ("releasing",)  # has a place in index.md already
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(((?:\.\./)+[^)#\s]+)")
 

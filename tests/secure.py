@@ -28,7 +28,16 @@ from tests.brokers import PORTS, ApacheKafka, is_free
 from tests.certificates import Authority
 from tests.fault.workers import create_topics, free_port, write_settings
 
-__all__ = ["KEY_PASSWORD", "PASSWORD", "Client", "Grant", "SecureKafka", "Security", "grant_of"]
+__all__ = [
+    "KEY_PASSWORD",
+    "KINDS",
+    "PASSWORD",
+    "Client",
+    "Grant",
+    "SecureKafka",
+    "Security",
+    "grant_of",
+]
 
 Security = dict[str, str]
 
@@ -109,6 +118,14 @@ class SecureKafka(ApacheKafka):
         for _ in self._until(f"{principal} is not allowed as asked"):
             if set(admin.describe_acls(_all_of(principal)).result(PATIENCE)) == wanted:
                 return
+
+    def granted(self, principal: str) -> set[Grant]:
+        """What somebody may do."""
+        found = self.admin().describe_acls(_all_of(principal)).result(PATIENCE)
+        return {
+            Grant(each.operation, each.restype, each.name, each.resource_pattern_type)
+            for each in found
+        }
 
     def _launch(self) -> int:
         assert self._ports is not None
