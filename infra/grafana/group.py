@@ -48,6 +48,8 @@ OVER_TIME = (
           "none",
           [Query(f"sum(increase(oodl_{name}_total{{{OF_GROUP}}}[1h]))", legend)
            for name, legend in (("versions_published", "published"), ("jumps", "given up"))]),
+    lines("Version", "Number of the dictionary in use; where it falls, the group began anew.",
+          "none", [Query(VERSION, "version")]),
     lines("Last reading", "Seconds since the latest confirmed reading.", "s",
           [Query(AGE, "last reading")], red_from=600),
 )  # fmt: skip
