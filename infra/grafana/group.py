@@ -52,6 +52,10 @@ OVER_TIME = (
           "none", [Query(VERSION, "version")]),
     lines("Last reading", "Seconds since the latest confirmed reading.", "s",
           [Query(AGE, "last reading")], red_from=600),
+    lines("Learner", "Gap before its last step, and how far from orthogonal what it published is.",
+          "none",
+          [Query(f"max(oodl_frank_wolfe_gap{{{OF_GROUP}}})", "Frank-Wolfe gap"),
+           Query(f"max(oodl_orthogonality_defect{{{OF_GROUP}}})", "orthogonality defect")]),
 )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ SNAPSHOT = ratio("oodl_snapshot_seconds_sum", "oodl_snapshot_seconds_count")
 OVER_TIME = (
     lines("Messages a second", "In, coded, and out.", "none",
           [Query(total(f"oodl_{name}_total"), legend) for name, legend in (
-              ("readings_received", "received"), ("readings_coded", "coded"),
+              ("readings_received", "received"), ("samples_assembled", "put together"),
+              ("readings_coded", "coded"),
               ("codes_sent", "codes confirmed"), ("dead_letters_sent", "dead letters"))]),
     lines("Latency", "From a reading's message to its confirmed code.", "s",
           [Query(quantile(share, "oodl_end_to_end_seconds"), f"{share:.0%}")
@@ -58,6 +59,10 @@ OVER_TIME = (
           red_from=5),
     lines("Groups", "That have a state.", "none",
           [Query(f"max by (instance) (oodl_groups{{{JOB}}})", "{{instance}}")]),
+    lines("Groups that come and go", "Begun, and forgotten after a silence, in the last hour.",
+          "none",
+          [Query(f"sum(increase(oodl_groups_{name}_total{{{JOB}}}[1h]))", legend)
+           for name, legend in (("begun", "begun"), ("expired", "forgotten"))]),
     lines("State of the groups", "As each was packed last.", "bytes",
           [Query(f"max by (instance) (oodl_state_bytes{{{JOB}}})", "{{instance}}")]),
     lines("Memory", "Resident memory of the process.", "bytes",

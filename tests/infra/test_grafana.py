@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from flows.events import Tally
+from flows.exporter import Collector
+from flows.settings import Settings
 from infra.grafana.__main__ import rendered
 from tests.compose import ROOT, SERVICES
 
@@ -24,6 +27,7 @@ BOARDS: dict[str, dict[str, Any]] = {
 }
 OWN = {"__rate_interval", "__url_time_range", "__value", "__field"}  # Grafana's variables
 WIDTH = 24
+NOT_SHOWN: set[str] = set()  # a metric that no chart needs, with the reason
 
 every_board = pytest.mark.parametrize("name", BOARDS)
 
@@ -86,6 +90,20 @@ def test_the_fleet_leads_to_a_group_from_its_charts_and_from_its_table() -> None
     ]
 
     assert len(links) == 5
+
+
+def test_every_metric_is_in_a_chart_or_stands_behind_a_rule_that_is() -> None:
+    rules = (ROOT / "infra" / "prometheus" / "oodl.rules.yml").read_text()
+    shown = json.dumps(BOARDS) + "".join(
+        rule["expr"]
+        for group in YAML(typ="safe").load(rules)["groups"]
+        for rule in group["rules"]
+        if rule.get("record", "\0") in json.dumps(BOARDS)
+    )
+
+    metrics = {family.name for family in Collector(Tally(), Settings()).collect()}
+
+    assert {name for name in metrics if not re.search(rf"\b{name}(_|\b)", shown)} == NOT_SHOWN
 
 
 @every_board
