@@ -72,8 +72,8 @@ def demo(
 
     Examples
     --------
-    A minute of it, with the verdict as JSON on the last line:
-    $ oodl demo --seconds 60
+    Half a minute of it, with the verdict as JSON on the last line:
+    $ oodl demo --seconds 30
     """
     asked = StopFlag().install()
     asked.defer()
