@@ -4,7 +4,6 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, Self, cast
 
 from kafka.errors import KafkaError
@@ -14,6 +13,7 @@ from flows.tools.bounds import Bound
 from flows.tools.letters import Record
 from flows.tools.recorded import Recorded
 from flows.tools.topic import POLL_MS, opened
+from oodl.errors import ValueFault
 
 __all__ = ["TopicRecording"]
 
@@ -49,6 +49,8 @@ class TopicRecording:
         If the broker does not answer.
     MissingTopicError
         If the topic is not there.
+    ValueFault
+        While it is read, at a message that the client cannot read.
     """
 
     def __init__(
@@ -113,6 +115,12 @@ class TopicRecording:
                 self._waiting[part] += (cast(Record, one) for one in records if one.offset < end)
         except KafkaError as problem:
             raise self._away(problem) from problem
+        except UnicodeError as problem:  # of which the client gives no record
+            msg = (
+                f"{self._topic}: expected names of headers in UTF-8, got {problem}; replay what "
+                "lies before it with --to, and what lies behind it with --from"
+            )
+            raise ValueFault(msg) from problem
         finally:
             self._consumer.resume(*full)
 
@@ -120,15 +128,12 @@ class TopicRecording:
         return cast(int, self._consumer.position(part))
 
     def _recorded(self, record: Record) -> Recorded:
-        headers = []
-        with suppress(UnicodeError):  # the name of a header that is no UTF-8
-            headers = [(name, value or b"") for name, value in record.headers]
         return Recorded(
             record.timestamp / 1000,
             f"{self._topic}/{record.partition}/{record.offset}",
             record.key,
             record.value,
-            headers,
+            [(name, value or b"") for name, value in record.headers],
             self._target(record),
             record.timestamp / 1000 if record.timestamp >= 0 else None,
         )

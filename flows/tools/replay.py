@@ -106,8 +106,8 @@ def replay(
     with interruptible() as stop:
         with ExitStack() as held:
             if Path(source).is_file():
-                recording: Recording = _of_file(meant, by_time=pace < math.inf)
                 admit(chosen.kafka, access.to_replay(chosen)).require(readings=_target(chosen))
+                recording: Recording = _of_file(meant, by_time=pace < math.inf)
             else:
                 recording = held.enter_context(_of_topic(meant, chosen, into_itself=into_itself))
             replayer = held.enter_context(Replayer(client_options(chosen), _target(chosen)))
@@ -164,7 +164,7 @@ def _of_topic(meant: _Meant, settings: Settings, *, into_itself: bool) -> TopicR
         If something is asked for that no topic has, or the topic is that of readings.
     """
     topic, target = meant.source, _target(settings)
-    cluster = admit(settings.kafka, access.to_replay(settings, topic))
+    cluster = admit(settings.kafka, access.to_replay(settings))
     if topic not in cluster.partitions:
         near = get_close_matches(topic, cluster.partitions, n=1)
         remedy = f"did you mean the topic {near[0]!r}?" if near else "name one that is there"
@@ -180,6 +180,7 @@ def _of_topic(meant: _Meant, settings: Settings, *, into_itself: bool) -> TopicR
     if meant.columns != Columns():
         msg = f"replay: expected a file with columns, got the topic {topic}; leave out the columns"
         raise ValueFault(msg)
+    admit(settings.kafka, access.to_replay(settings, topic))
     partitions = cluster.partitions[target]
     return TopicRecording(
         client_options(settings), topic, meant.since, meant.until, partitions=partitions

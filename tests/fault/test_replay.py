@@ -124,6 +124,14 @@ def test_an_hour_of_a_topic_comes_again_as_it_was_and_only_what_was_committed(
     )
 
 
+@pytest.mark.parametrize("name", ["none/such.csv", "no.such.topic"])
+def test_a_source_that_is_not_there_is_told(name: str, settings: Path) -> None:
+    code, told = replayed(name, settings=settings)
+    assert code == 1
+    assert told.startswith(f"oodl: replay: expected a file or a topic, got '{name}'")
+    assert told.count("\n") == 1
+
+
 def test_what_the_broker_refuses_ends_the_replay_with_its_reason(
     apache_kafka: ApacheKafka, settings: Path
 ) -> None:

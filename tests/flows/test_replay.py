@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from kafka import KafkaConsumer
 
 from flows.kafka import EmbeddedBroker, client_options
 from flows.reading import reader
@@ -250,6 +251,19 @@ def test_key_value_headers_and_stamp_are_kept_and_each_is_marked(broker: Embedde
     assert (second.key(), second.value(), second.partition()) == (None, b"1", 2)
     assert first.timestamp()[1] == 1500
     assert first.headers() == [("site", b"B"), ("oodl-replayed", b"archive/2/0")]
+
+
+def test_a_message_that_the_client_cannot_read_is_told(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a header whose name is no UTF-8, which none of our clients can write
+    fill(broker, (0, 1000, b"a"))
+    monkeypatch.setattr(KafkaConsumer, "poll", lambda *_, **__: b"\xff".decode())
+    with (
+        TopicRecording(options(broker), "archive", partitions=4) as recording,
+        pytest.raises(ValueFault, match="archive: expected names of headers in UTF-8, got 'utf-8'"),
+    ):
+        list(recording)
 
 
 def test_with_other_partitions_a_key_decides_and_without_one_the_old_number(
