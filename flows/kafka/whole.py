@@ -13,6 +13,7 @@ __all__ = ["Newest", "committed", "extents", "unread", "whole_topic"]
 
 PATIENCE = 30.0  # seconds without an answer
 BATCH = 1000
+NO_GROUP = KafkaError.GROUP_AUTHORIZATION_FAILED  # of a client that needs none, and joins none
 ANYONE = "oodl.inspect"  # the client asks for a name; nothing is kept under it
 
 
@@ -148,6 +149,9 @@ class Newest:
             heard = monotonic()
             while left:
                 for raw in consumer.consume(BATCH, 0.1):
+                    error = raw.error()
+                    if error is not None and error.code() == NO_GROUP:
+                        continue
                     heard, part = monotonic(), raw.partition() or 0
                     if not self._ended(raw):
                         yield raw

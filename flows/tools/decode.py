@@ -1,8 +1,6 @@
 """``oodl decode``: codes back to readings, from files or from a broker."""
 
 import gzip
-import os
-import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +15,7 @@ from flows import access
 from flows.kafka import BrokerError, admit, client_options
 from flows.settings import Settings, load
 from flows.tools.follow import Follower
+from flows.tools.output import standard_output
 from flows.tools.progress import Tell, progress
 from flows.tools.rebuild import Outcome, Rebuilder
 from flows.wire import WireError
@@ -110,7 +109,7 @@ def _check_own(out: Path | None, read: Iterable[Path]) -> None:
 
 def _opened(out: Path | None) -> AbstractContextManager[IO[str]]:
     if out is None:
-        return _standard_output()
+        return standard_output()
     if out.exists() and not out.is_file():  # a pipe or a device, which holds nothing to be kept
         return out.open("w", encoding="utf-8", newline="")
     return _complete(out.resolve())
@@ -128,16 +127,6 @@ def _complete(out: Path) -> Iterator[IO[str]]:
                 part.unlink()
             raise
     part.replace(out)
-
-
-@contextmanager
-def _standard_output() -> Iterator[IO[str]]:
-    """Whoever reads standard output may stop reading."""
-    try:
-        yield sys.stdout
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _decode_files(rebuilder: Rebuilder, file: IO[str], dictionaries: Path, codes: Path) -> None:

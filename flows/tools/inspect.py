@@ -11,7 +11,6 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console, RenderableType
-from rich.text import Text
 
 from flows.settings import Settings, load
 from flows.tables import iso_time
@@ -20,6 +19,7 @@ from flows.tools.inspect_group import Page, history, page, version_of
 from flows.tools.inspect_rows import Order, Row, ordered, row_of, rows_of
 from flows.tools.inspect_sources import Seen, look
 from flows.tools.inspect_table import headline, table, troubles
+from flows.tools.output import standard_output
 from oodl.coding import Tolerance
 from oodl.errors import OodlError, ValueFault
 
@@ -93,11 +93,13 @@ def inspect(
     else:
         rows = ordered(_meant(seen, group), cast(Order, sort or "surprise"))
         listed = rows if everything else rows[:limit]
-        shown = [headline(seen, rows), table(listed, len(rows), sort or "surprise", _bound(chosen))]
+        order = sort or "surprise"
+        listing = table(listed, len(rows), order, _bound(chosen), console.width)
+        shown = [headline(seen, rows), listing]
         objects = [as_json(row) for row in rows]
     if json:
-        for each in objects:
-            console.print(Text(json_text.dumps(each)), soft_wrap=True)
+        with standard_output() as out:
+            out.writelines(f"{json_text.dumps(each)}\n" for each in objects)
         console = Console(stderr=True, highlight=False)
     for part in () if json else shown:
         console.print(part)

@@ -21,7 +21,7 @@ from oodl.distance import distance
 
 __all__ = ["History", "Page", "history", "page", "version_of"]
 
-ATOMS, CHANNELS, SAMPLES, VERSIONS = 8, 16, 4, 6  # lines that are shown unless all are asked for
+ATOMS, CHANNELS, SAMPLES, VERSIONS = 6, 8, 4, 6  # lines that are shown unless all are asked for
 HALF, FULL = 9, 10  # characters of a bar to either side, and of one to the right
 CURVE = 32  # characters of a curve
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -96,8 +96,11 @@ def page(told: Page, *, everything: bool) -> Group:
     return Group(
         _title(told.row),
         _facts(told),
+        "",
         _atoms(told, len(told.atoms) if everything else ATOMS),
+        "",
         _channels(told.version, len(told.version.channels) if everything else _few(told)),
+        "",
         _versions(told.versions, len(told.versions) if everything else VERSIONS),
     )
 
@@ -116,12 +119,13 @@ def _title(row: Row) -> Text:
 
 def _facts(told: Page) -> Table:
     row, version, last = told.row, told.version, told.versions[-1]
-    limit = "none yet" if version.limit is None else f"{version.limit:.3f}"
+    usual = f"{version.usual} of {row.numbers} atoms"
+    if version.limit is not None:
+        usual += f", limit {version.limit:.3f}"
     window = f", windows of {version.window} readings" if version.window > 1 else ""
     facts = {
         "channels": f"{len(version.channels)}{window}",
-        "usual": f"{version.usual} of {row.numbers} atoms",
-        "limit": f"{limit}, the error that these seldom leave",
+        "usual": usual,
         "density": "" if row.density is None else f"{row.density:.2f} atoms a value",
         "error": "" if row.error is None else f"{row.error:.3f} deviations",
         "last reading": age(row.last_reading),

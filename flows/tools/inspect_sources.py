@@ -68,7 +68,7 @@ class Seen:
     Attributes
     ----------
     versions : dict
-        By group, those that are in the topic, in the order in which they were published.
+        By group, those that are in the topic, in the order in which they were learned.
     recent : dict
         By group, what its newest codes say.
     codes : list
@@ -149,10 +149,15 @@ def _read_dictionaries(seen: Seen, settings: Settings, partitions: int, group: s
                 continue
             kept = value if head.group == group else b""
             found[key] = Published(head, max(0, raw.timestamp()[1]) / 1000, kept)
-    for each in sorted(found.values(), key=lambda each: (each.stamp, each.head.version)):
+    for each in sorted(found.values(), key=_learned):
         seen.versions[each.head.group].append(each)
     if bad:
         seen.problems.append(f"{topic}: {bad:,} messages are no dictionaries; is it the right one?")
+
+
+def _learned(published: Published) -> tuple[int, int, float]:
+    """Order versions of a group as they were learned: stamps of two partitions may be the same."""
+    return published.head.offset, published.head.version, published.stamp
 
 
 def _read_codes(
@@ -180,7 +185,9 @@ def _read_codes(
 def _lags(seen: Seen, settings: Settings, partitions: int) -> dict[int, int] | None:
     topic, group = settings.topics.source, settings.kafka.group
     if not partitions:
-        seen.problems.append(f"lag: topic {topic} is not there; `oodl topics` creates it")
+        seen.problems.append(
+            f"lag: no topic {topic} to be seen; grant Describe, or create it by `oodl topics`"
+        )
         return None
     try:
         ends = extents(settings.kafka, topic, partitions)

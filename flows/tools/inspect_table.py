@@ -19,11 +19,15 @@ __all__ = ["age", "headline", "kilobytes", "spark", "surprise_told", "table", "t
 CALM, ALARM, FAINT = "green", "bold red", "dim"
 BARS = "▁▂▃▄▅▆▇█"  # from a surprise of 0 to one of 2, twice what is unusual
 GLIMPSES = 16
+COLUMNS = ("version", "N", "error", "density", "surprise", "", "lag", "last reading", "state")
+WIDE, ROOM_NEEDED = 98, ("N", "")  # columns of a terminal that have room for these as well
 MINUTE, HOUR, DAY = 60, 3600, 86400
-MINUTES = len("2026-03-02T08:43")
+DATE = len("2026-03-02")
 
 
-def table(rows: Sequence[Row], total: int, order: str, tolerance: float | None) -> Table:
+def table(
+    rows: Sequence[Row], total: int, order: str, tolerance: float | None, width: int = WIDE
+) -> Table:
     """Return a line a group.
 
     Parameters
@@ -36,16 +40,19 @@ def table(rows: Sequence[Row], total: int, order: str, tolerance: float | None) 
         By what they are sorted.
     tolerance : float or None
         What the error of a reading may be; None where no bound is promised.
+    width : int
+        Columns of the terminal; on a narrow one the last surprises and N are left out.
     """
+    kept = [name for name in COLUMNS if width >= WIDE or name not in ROOM_NEEDED]
+    lines = [dict(zip(COLUMNS, _cells(row, tolerance), strict=True)) for row in rows]
     grid = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
-    grid.add_column("group", no_wrap=True, overflow="ellipsis", min_width=12, max_width=32)
-    for name in ("version", "N", "error", "density", "surprise"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("", no_wrap=True, width=GLIMPSES)
-    for name in ("lag", "last reading", "state"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        grid.add_row(Text(shown(row.group)), *_cells(row, tolerance))
+    grid.add_column("group", min_width=5)  # the only one that gives way: no figure is cut
+    for name in kept:
+        needed = max([len(name), *(len(cells[name]) for cells in lines)])
+        grid.add_column(name, justify="right", no_wrap=True, min_width=needed)
+    for row, cells in zip(rows, lines, strict=True):
+        group = Text(shown(row.group), no_wrap=True, overflow="ellipsis")
+        grid.add_row(group, *(cells[name] for name in kept))
     if len(rows) < total:
         grid.caption = f"{len(rows):,} of {total:,} groups, by {order}; --all shows all"
     return grid
@@ -96,13 +103,13 @@ def age(then: float | None, now: float | None = None) -> str:
     >>> age(1764000000.0, 1764000007.5), age(1764000000.0, 1764009000.0), age(None)
     ('7 s ago', '2 h ago', '')
     >>> age(1764000000.0, 1774000000.0)
-    '2025-11-24 16:00'
+    '2025-11-24'
     """
     if then is None:
         return ""
     past = (time.time() if now is None else now) - then
     if not 0 <= past < 2 * DAY:
-        return iso_time(then)[:MINUTES].replace("T", " ") if past > 0 else "just now"
+        return iso_time(then)[:DATE] if past > 0 else "just now"
     for unit, seconds in (("h", HOUR), ("min", MINUTE)):
         if past >= 2 * seconds:
             return f"{int(past // seconds)} {unit} ago"
@@ -124,7 +131,9 @@ def _cells(row: Row, tolerance: float | None) -> Iterator[Text | str]:
     yield _error(row.error, tolerance)
     yield "" if row.density is None else f"{row.density:.2f}"
     yield surprise_told(row.surprise)
-    yield spark(row.surprises)
+    drawn = spark(row.surprises)
+    drawn.pad_left(GLIMPSES - len(drawn))
+    yield drawn
     yield "" if row.lag is None else f"{row.lag:,}"
     yield age(row.last_reading)
     yield kilobytes(row.state_bytes)

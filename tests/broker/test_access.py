@@ -16,6 +16,8 @@ from flows.kafka import AccessError, BrokerError, Right, StopFlag, describe
 from flows.settings import Settings, load
 from flows.tools.dead_letters import list_letters, send_again
 from flows.tools.decode import decode
+from flows.tools.inspect import inspect
+from flows.tools.replay import replay
 from flows.tools.sender import send_to_broker
 from flows.tools.topics import topics
 from tests.certificates import Authority
@@ -23,6 +25,7 @@ from tests.fault.workers import Worker, wait_until
 from tests.secure import PASSWORD, Client, Grant, SecureKafka, Security, grant_of
 from tests.traffic import Record, codes_by_position, machine, read, send
 
+PUMPS = Path(__file__).parents[2] / "docs" / "examples" / "pumps.csv"
 DELIVERIES = ("at-least-once", "exactly-once")
 
 
@@ -90,6 +93,14 @@ def test_each_tool_needs_what_it_asks_for_and_no_more(
             [*access.to_resend(client.settings)],
             lambda: send_again(settings=client.file, everything=True, force=True),
         ),
+        "inspect": (
+            [*access.to_inspect(client.settings)],
+            lambda: inspect(settings=client.file, json=True),
+        ),
+        "replay": (
+            [*access.to_replay(client.settings)],
+            lambda: replay(str(PUMPS), speed="max", until="3", settings=client.file),
+        ),
         "simulate": (
             [*access.to_send(client.settings)],
             lambda: send_to_broker(_OneReading(), [0], client.settings),
@@ -104,7 +115,11 @@ def test_each_tool_needs_what_it_asks_for_and_no_more(
         client.allow(*rights)
         call()
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 71
-    assert '"reason": "length"' in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert '"reason": "length"' in told.out
+    assert '"group": "press-0", "version": 1' in told.out
+    assert "not known: lag: " in told.err
+    assert "3 of 3 messages sent" in told.err
 
 
 def _rights() -> Iterator[tuple[str, Right]]:

@@ -374,6 +374,21 @@ def test_names_that_no_terminal_should_see_are_spelt_out() -> None:
     assert "a\\x1b[2J" in drawn(table([row], 1, "surprise", 0.1))
 
 
+@pytest.mark.parametrize(("width", "sparks"), [(80, False), (100, True)])
+def test_no_figure_is_cut_on_a_narrow_terminal(width: int, sparks: bool) -> None:  # noqa: FBT001
+    row = Row(
+        group="a" * 60, version=12, numbers=128, error=0.0834, surprise=1.25,
+        surprises=[0.2, 2.5] * 16, density=0.31, state_bytes=163_840, lag=12_345,
+        last_reading=NOW - 9e6,
+    )  # fmt: skip
+    lines = drawn(table([row], 1, "surprise", 0.1, width), width).splitlines()
+    (line,) = (line for line in lines if line.strip().startswith("aaa"))
+    for figure in ("12", "0.083", "0.31", "1.25", "12,345", "164 KB", "2026-08-12"):
+        assert figure in line
+    assert ("█" in line) == sparks
+    assert len(line) <= width
+
+
 # The command
 
 
