@@ -144,6 +144,10 @@ docs: $(READY) ## the pages of docs/ as a site in build/docs; a broken link or a
 demo: $(READY) ## this host and a simulated fleet, live, nothing else needed (DEMO_SECONDS=60)
 	@$(BIN)/oodl demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
+.PHONY: pictures
+pictures: $(JARS) ## draw the pictures of the commands anew, from real runs, two minutes
+	$(BIN)/python -m docs.pictures.draw
+
 # Rivals live apart: what is compared with is no part of what is installed.
 $(RIVALS_READY): requirements.lock benchmarks/requirements.txt pyproject.toml | $(READY)
 	@$(BIN)/python -m venv --clear $(RIVALS)
