@@ -32,6 +32,7 @@ OVER_TIME = (
     lines("Messages a second", "In, coded, and out.", "none",
           [Query(total(f"oodl_{name}_total"), legend) for name, legend in (
               ("readings_received", "received"), ("samples_assembled", "put together"),
+              ("messages_repartitioned", "repartitioned"),
               ("readings_coded", "coded"),
               ("codes_sent", "codes confirmed"), ("dead_letters_sent", "dead letters"))]),
     lines("Latency", "From a reading's message to its confirmed code.", "s",
