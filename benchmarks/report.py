@@ -355,6 +355,24 @@ def pipeline() -> str:
     )
 
 
+def pipeline_formats() -> str:
+    """CPU and wall of the whole job, by the format of its readings."""
+    return table(
+        ("format", "bytes", "CPU, us a reading", "of JSON", "wall, us a reading", "rounds"),
+        (
+            (
+                name,
+                number(each["bytes"]),
+                number(each["cpu"]),
+                f"{each['of_json']:.2f}",
+                number(each["wall"]),
+                len(each["rounds"]),
+            )
+            for name, each in _section("formats").get("formats", {}).items()
+        ),
+    )
+
+
 def pipeline_latency() -> str:
     """Milliseconds from sending a reading to reading its code, medians of the turns."""
     shown = ("p50", "p99", "microseconds", "held")
@@ -430,6 +448,7 @@ TABLES: dict[str, Callable[[], str]] = (
         "overlap": overlap,
         "scrape": scrape,
         "pipeline": pipeline,
+        "pipeline-formats": pipeline_formats,
         "pipeline-latency": pipeline_latency,
         "pipeline-groups": pipeline_groups,
     }

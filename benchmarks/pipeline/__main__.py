@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.pipeline.formats import formats
 from benchmarks.pipeline.groups import groups
 from benchmarks.pipeline.latency import latency
 from benchmarks.pipeline.plan import FULL, QUICK, Plan, Section
@@ -29,6 +30,7 @@ __all__ = ["SECTIONS", "main", "measure", "merged"]
 
 SECTIONS: dict[str, Callable[[Bench, Plan], Section]] = {
     "throughput": throughput,
+    "formats": formats,
     "latency": latency,
     "groups": groups,
     "processes": processes,

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,9 +86,13 @@ class Bench:
 
     def preload(self, fleet: traffic.Fleet, count: int) -> tuple[str, float]:
         """Send a backlog to a new topic; return its name and the mean bytes of a reading."""
+        return self.send(fleet.backlog(count), count)
+
+    def send(self, messages: Iterable[traffic.Sent], count: int) -> tuple[str, float]:
+        """Send so many readings to a new topic; return its name and the mean bytes of a message."""
         self.tick(f"sending {count} readings")
         topic = self.topics()["readings"]
-        return topic, traffic.preload(self.broker.address, topic, fleet.backlog(count))
+        return topic, traffic.preload(self.broker.address, topic, messages)
 
     def warm(self, fleet: traffic.Fleet) -> None:
         """Let all that follows begin with groups that were learned from before."""

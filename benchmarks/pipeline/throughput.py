@@ -10,7 +10,7 @@ from benchmarks.pipeline.traffic import Fleet
 from benchmarks.pipeline.variants.order import Spent
 from benchmarks.record import Bar, rounded
 
-__all__ = ["compare", "microseconds", "ratio", "throughput"]
+__all__ = ["Found", "compare", "microseconds", "ratio", "throughput"]
 
 FLEET = Fleet()
 OURS = Variant("ours", "ours")

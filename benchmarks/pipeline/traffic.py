@@ -2,7 +2,7 @@
 
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +18,7 @@ DENSITY, SNR_DB = 0.1, 20.0
 DIGITS = 4
 START = 1.76e9
 SECONDS = 30.0
-Sent = tuple[bytes, bytes]
+Sent = tuple[bytes, bytes, Sequence[tuple[str, bytes | None]]]  # key, value, headers
 Array = npt.NDArray[np.float64]
 
 
@@ -29,6 +29,14 @@ class MissingError(AssertionError):
 class _Place(msgspec.Struct):
     partition: int
     offset: int | list[int]
+    row: int | list[int | None] | None = None
+
+    def readings(self) -> Iterator[tuple[int, int, int | None]]:
+        """Partition, offset, and which reading of its message, of all that it stands for."""
+        offsets = self.offset if isinstance(self.offset, list) else [self.offset]
+        rows = self.row if isinstance(self.row, list) else [self.row] * len(offsets)
+        for offset, row in zip(offsets, rows, strict=True):
+            yield self.partition, offset, row
 
 
 _PLACE = msgspec.json.Decoder(_Place)
@@ -62,12 +70,7 @@ class Fleet:
 
     def texts(self) -> list[list[bytes]]:
         """Return the values of each kind's readings as JSON."""
-        found = []
-        for number, sensors in enumerate(self._sensors()):
-            rng = np.random.default_rng([self.seed, number, 2])
-            drawn = sensors.draw(self.rows, rng).round(DIGITS).tolist()
-            found.append([msgspec.json.encode(row) for row in drawn])
-        return found
+        return [[msgspec.json.encode(row) for row in rows.tolist()] for rows in self._rows()]
 
     def backlog(self, count: int) -> Iterator[Sent]:
         """Yield keys and messages, a reading of each group after the other."""
@@ -75,7 +78,21 @@ class Fleet:
         for number in range(count):
             row, group = divmod(number, self.groups)
             text = texts[group % self.kinds][(row + group) % self.rows]
-            yield keys[group], b'{"ts":%d,"values":%s}' % (START + row, text)
+            yield keys[group], b'{"ts":%d,"values":%s}' % (START + row, text), ()
+
+    def readings(self, count: int) -> Iterator[tuple[str, float, list[float]]]:
+        """Yield the same readings as groups, times and values."""
+        keys, rows = names(self.groups), list(self._rows())
+        for number in range(count):
+            row, group = divmod(number, self.groups)
+            drawn = rows[group % self.kinds][(row + group) % self.rows]
+            yield keys[group].decode(), START + row, drawn.tolist()
+
+    def _rows(self) -> Iterator[Array]:
+        """Yield readings of each kind."""
+        for number, sensors in enumerate(self._sensors()):
+            rng = np.random.default_rng([self.seed, number, 2])
+            yield sensors.draw(self.rows, rng).astype(np.float64).round(DIGITS)
 
     def _sensors(self) -> Iterator[Sensors]:
         for number in range(self.kinds):
@@ -107,11 +124,11 @@ def sender(bootstrap: str, linger_ms: int = 50) -> Producer:
 def preload(bootstrap: str, topic: str, messages: Iterable[Sent]) -> float:
     """Send all, and return the mean bytes of a value."""
     producer, sizes = sender(bootstrap), array("L")
-    for key, value in messages:
+    for key, value, headers in messages:
         sizes.append(len(value))
         while True:
             try:
-                producer.produce(topic, value, key)
+                producer.produce(topic, value, key, headers=list(headers))
             except BufferError:
                 producer.poll(0.1)
             else:
@@ -144,7 +161,7 @@ def coded(bootstrap: str, topic: str, count: int) -> int:
     })  # fmt: skip
     parts = consumer.list_topics(topic, SECONDS).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, 0) for number in parts])
-    found: set[tuple[int, int]] = set()
+    found: set[tuple[int, int, int | None]] = set()
     total, open_ended, deadline = 0, len(parts), time.monotonic() + 2 * SECONDS
     while open_ended and time.monotonic() < deadline:
         for raw in consumer.consume(5000, 0.05):
@@ -155,9 +172,9 @@ def coded(bootstrap: str, topic: str, count: int) -> int:
                 open_ended -= 1
                 continue
             place = _PLACE.decode(raw.value() or b"")
-            offsets = place.offset if isinstance(place.offset, list) else [place.offset]
-            found.update((place.partition, offset) for offset in offsets)
-            total += len(offsets)
+            readings = list(place.readings())
+            found.update(readings)
+            total += len(readings)
     consumer.close()
     if open_ended or len(found) != count:
         msg = f"{topic}: expected a code of each of {count} readings, got {len(found)}"

@@ -1,5 +1,6 @@
 import json
 import time
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -7,25 +8,56 @@ import pytest
 
 from benchmarks.pipeline import __main__ as pipeline
 from benchmarks.pipeline import feeding
+from benchmarks.pipeline.formats import FORMATS, written
 from benchmarks.pipeline.groups import chosen
 from benchmarks.pipeline.plan import QUICK, Section
 from benchmarks.pipeline.throughput import OURS, PLAIN, microseconds, ratio
-from benchmarks.pipeline.traffic import Fleet
+from benchmarks.pipeline.traffic import _PLACE, Fleet
 from benchmarks.pipeline.variants.begun import begin_with, names
 from benchmarks.pipeline.variants.one import step
 from benchmarks.pipeline.variants.order import Spent, canned
 from benchmarks.pipeline.warming import warm
 from benchmarks.record import Bar
+from flows.wire import Reader, Reading, Readings
 
 FLEET = Fleet(groups=3, channels=4, rows=20, kinds=2)
 
 
 def test_a_backlog_goes_over_the_groups_in_turn() -> None:
     sent = list(FLEET.backlog(7))
-    assert [key for key, _ in sent] == [b"press-0", b"press-1", b"press-2"] * 2 + [b"press-0"]
-    bodies = [msgspec.json.decode(value) for _, value in sent]
+    assert [key for key, *_ in sent] == [b"press-0", b"press-1", b"press-2"] * 2 + [b"press-0"]
+    bodies = [msgspec.json.decode(value) for _, value, _ in sent]
     assert [body["ts"] - bodies[0]["ts"] for body in bodies] == [0, 0, 0, 1, 1, 1, 2]
     assert {len(body["values"]) for body in bodies} == {4}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_backlog_has_the_same_readings_in_every_format(name: str) -> None:
+    # given what is sent as JSON
+    read, found = Reader(), list[tuple[str, float, list[float]]]()
+    expected = sorted(
+        (key.decode(), *msgspec.json.decode(value).values()) for key, value, _ in FLEET.backlog(100)
+    )
+    # when the same is sent in a format, and read
+    for key, value, headers in written(FLEET, 100, FORMATS[name]()):
+        reading = read(key, value, list(headers), -1.0)
+        assert isinstance(reading, Reading | Readings), reading
+        several = isinstance(reading, Readings)
+        times = reading.times if isinstance(reading, Readings) else [reading.time]
+        values: Any = reading.values
+        rows = [values] if isinstance(values, list) else values.rows()
+        assert several or len(rows) == 1
+        found += [(reading.group, *each) for each in zip(times, rows, strict=True)]
+    # then there are the same readings, as exactly as float32 has them
+    for one, other in zip(sorted(found), expected, strict=True):
+        assert one[:2] == other[:2]
+        assert one[2] == pytest.approx(other[2], rel=1e-6)
+
+
+def test_readings_of_one_message_are_told_apart() -> None:
+    place = _PLACE.decode(b'{"partition": 1, "offset": [4, 4, 5], "row": [0, 1, null]}')
+    assert list(place.readings()) == [(1, 4, 0), (1, 4, 1), (1, 5, None)]
+    assert list(_PLACE.decode(b'{"partition": 1, "offset": 4}').readings()) == [(1, 4, None)]
 
 
 def test_groups_begin_with_the_dictionary_of_their_kind(tmp_path: pytest.TempPathFactory) -> None:
