@@ -27,6 +27,7 @@ from bytewax.run import cli_main
 from flows import access, events, gathering, manifest, private, snapshots
 from flows.epochs import Epochs
 from flows.events import Tally
+from flows.garbage import seldom_searched
 from flows.group import Steps
 from flows.items import Arrived, Expiry, GroupBlock, Outgoing
 from flows.kafka import Cluster, SharedConsumer, StopFlag, Together, admit
@@ -113,9 +114,10 @@ class Pipeline:
             self.shared.stop.listen(self._leave_early)
             place = {"process_id": member.process, "addresses": list(member.addresses)}
         try:
-            cli_main(  # type: ignore[no-untyped-call]
-                self.flow, epoch_interval=self.epoch, recovery_config=recovery, **place
-            )
+            with seldom_searched():
+                cli_main(  # type: ignore[no-untyped-call]
+                    self.flow, epoch_interval=self.epoch, recovery_config=recovery, **place
+                )
         except BaseException as panic:
             if type(panic).__name__ != "PanicException":  # what the engine ends with in a cluster
                 raise
