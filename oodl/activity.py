@@ -15,12 +15,11 @@ from math import log, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from oodl.loops import column_sums, compiled
+from oodl.loops import compiled
 
 __all__ = ["Activity"]
 
 Array = npt.NDArray[np.floating]
-Mask = npt.NDArray[np.bool_]
 
 SPARSEST, DENSEST = 1e-3, 0.5
 CONTRAST = 4.0  # an active coefficient has at least this many times the noise's variance
@@ -53,11 +52,13 @@ class Activity:
     --------
     The threshold comes to lie between noise of .1 and codes of 1, whatever the first guess.
 
+    >>> from oodl.loops import thresholded
     >>> rng = np.random.default_rng(0)
     >>> Z = rng.standard_normal((4000, 4)) * np.where(rng.random((4000, 4)) < 0.2, 1.0, 0.1)
     >>> activity = Activity.start(4, power=0.21)
     >>> for chunk in np.split(Z, 40):
-    ...     activity = activity.update(chunk**2, np.abs(chunk) > activity.level, rho=0.1)
+    ...     sums = thresholded(chunk, activity.level, np.ones(len(chunk)))[2]
+    ...     activity = activity.update(sums, len(chunk), rho=0.1)
     >>> bool((0.2 < activity.level).all() and (activity.level < 0.45).all())
     True
     """
@@ -76,16 +77,16 @@ class Activity:
         guess = np.ones(n, dtype)
         return _concluded(0.2 * guess, 0.9 * power * guess, 0.1 * power * guess, power, 0)
 
-    def update(self, squares: Array, active: Mask, rho: float) -> "Activity":
-        """Take rows in with weight rho, (B, N): ``z^2``, and whether it counts."""
-        share = rho / len(squares)
-        energy, often, loud = column_sums(squares, active).astype(squares.dtype)
+    def update(self, sums: Array, rows: int, rho: float) -> "Activity":
+        """Take rows in with weight rho, by the sums that `oodl.loops.thresholded` tells of them."""
+        energy, _, often, loud = (rho / rows * sums).astype(self.share.dtype)
+        kept = 1 - rho
         return _concluded(
-            (1 - rho) * self.share + share * often,
-            (1 - rho) * self.active + share * loud,
-            (1 - rho) * self.idle + share * (energy - loud),
-            (1 - rho) * self.power + share * float(energy.sum()) / len(energy),
-            self.rows + len(squares),
+            kept * self.share + often,
+            kept * self.active + loud,
+            kept * self.idle + (energy - loud),
+            kept * self.power + float(energy.sum()) / len(energy),
+            self.rows + rows,
         )
 
 

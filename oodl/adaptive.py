@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from oodl.activity import Activity
 from oodl.certificate import Certificate
-from oodl.contrast import L3, Array, Contrast, HardThreshold
+from oodl.contrast import L3, Array
 from oodl.distance import distance
 from oodl.drift import Watch
 from oodl.learner import Chunks, Growing, Learner, State, chunk_size, rows_of
+from oodl.loops import thresholded
 from oodl.loudness import Loudness
 from oodl.loudness import weights as row_weights
 from oodl.oracle import Oracle, WarmStart, renewed, shifted
@@ -115,13 +116,11 @@ class AdaptiveState(State):
 
 
 class _Turn(NamedTuple):
-    """A step of Frank-Wolfe: what it led to, and what it was made from."""
+    """A step of Frank-Wolfe."""
 
     dictionary: Array
     gradient: Array
     gap: float
-    projections: Array
-    pulls: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +210,15 @@ class Adaptive:
         each = self.searching.each(state.remembered, len(Y))
         weights = (each * row_weights(squares, usual)).astype(Y.dtype)
         tracked = (1 - float(each.sum())) * state.gradient
-        turn = self._turn(state.dictionary, Y, L3(), weights, tracked)
-        if state.remembered < n:
-            for _ in range(FIRST_TURNS - 1):
-                turn = self._turn(turn.dictionary, Y, L3(), weights, tracked)
+        D = state.dictionary
+        for _ in range(FIRST_TURNS - 1 if state.remembered < n else 0):
+            again = tracked + Y.T.dot(L3().gradient(Y.dot(D), weights))
+            D = self._turn(D, again).dictionary
+        Z = Y.dot(D)
+        pulls = L3().gradient(Z, weights)
+        turn = self._turn(D, tracked + Y.T.dot(pulls))
         turning, cosine = search.turning.update(turn.dictionary, len(Y))
-        certificate = search.certificate.update(np.abs(turn.projections), np.abs(turn.pulls))
+        certificate = search.certificate.update(np.abs(Z), np.abs(pulls))
         remembered = _kept(n, state.remembered + len(Y), exp(-AGREED[0] * cosine))
         found = Search(loudness, certificate, search.checkpoint, turning)
         stepped = _stepped(state, turn, given, remembered, search=found)
@@ -238,11 +240,11 @@ class Adaptive:
         each = self.sharpening.each(state.remembered, len(Y))
         rho, weights = float(each.sum()), each.astype(Y.dtype)
         tracked = (1 - rho) * state.gradient
-        turn = self._turn(state.dictionary, Y, HardThreshold(level), weights, tracked)
-        active, sizes = turn.pulls != 0, np.abs(turn.projections)
-        squares = sizes * sizes
-        watch, together = sharp.watch.update(sizes, squares), sharp.together.update(active)
-        activity = sharp.activity.update(squares, active, rho)
+        pulls, active, sums = thresholded(Y.dot(state.dictionary), level, weights)
+        turn = self._turn(state.dictionary, tracked + Y.T.dot(pulls))
+        watch = sharp.watch.update(sums[1], sums[0], len(Y))
+        together = sharp.together.update(active)
+        activity = sharp.activity.update(sums, len(Y), rho)
         turning, cosine = sharp.turning.update(turn.dictionary, len(Y))
         noise, kept = sharp.noise, exp(-AGREED[1] * cosine)
         if activity.noise <= HALVED * noise:
@@ -254,20 +256,15 @@ class Adaptive:
             return _given_up(stepped, "jump" if watch.jumped else "mixed")
         return stepped
 
-    def _turn(
-        self, D: Array, Y: Array, contrast: Contrast, weights: Array, tracked: Array
-    ) -> _Turn:
-        """Take one step of Frank-Wolfe."""
-        Z = Y.dot(D)
-        X = contrast.gradient(Z, weights)
-        G = tracked + Y.T.dot(X)
+    def _turn(self, D: Array, G: Array) -> _Turn:
+        """Take one step of Frank-Wolfe along a gradient."""
         asked = D.T.dot(G)
         reached = float(asked.trace())
         if reached <= 0:
-            return _Turn(D, G, 0.0, Z, X)
+            return _Turn(D, G, 0.0)
         answer = self.oracle(shifted(asked, self.ridge * reached / len(D)))
         S = renewed(D.dot(answer))
-        return _Turn(S, G, max(0.0, 1 - reached / float(np.vdot(S, G))), Z, X)
+        return _Turn(S, G, max(0.0, 1 - reached / float(np.vdot(S, G))))
 
 
 def _stepped(

@@ -7,11 +7,12 @@ all.
 """
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from oodl.loops import column_sums
+from oodl.loops import compiled
 
 __all__ = ["Watch"]
 
@@ -51,10 +52,12 @@ class Watch:
     >>> rng = np.random.default_rng(0)
     >>> Z = rng.standard_normal((400, 16)) * (rng.random((400, 16)) < 0.1)
     >>> mixed = Z @ np.linalg.qr(rng.standard_normal((16, 16)))[0]
+    >>> def seen(watch, Z):
+    ...     return watch.update((np.abs(Z) ** 3).sum(axis=0), (Z**2).sum(axis=0), len(Z))
     >>> watch = Watch.start(16)
     >>> for _ in range(4):
-    ...     watch = watch.update(np.abs(Z), Z**2)
-    >>> watch.jumped, watch.update(np.abs(mixed), mixed**2).jumped
+    ...     watch = seen(watch, Z)
+    >>> watch.jumped, seen(watch, mixed).jumped
     (False, True)
     """
 
@@ -71,11 +74,10 @@ class Watch:
         zeros = np.zeros(n)
         return cls(zeros, zeros, 0, zeros)
 
-    def update(self, sizes: Array, squares: Array) -> "Watch":
-        """Take rows in, (B, N): ``|z|`` and ``z^2``; judge when a window is full."""
-        fresh = column_sums(squares, sizes)
-        cubes, energy = self.cubes + fresh[2], self.squares + fresh[0]
-        rows, n = self.rows + len(sizes), sizes.shape[1]
+    def update(self, cubes: Array, squares: Array, rows: int) -> "Watch":
+        """Take rows in by their sums of ``|z|^3`` and ``z^2``; judge when a window is full."""
+        cubes, energy = self.cubes + cubes, self.squares + squares
+        rows, n = self.rows + rows, len(cubes)
         if rows < max(WINDOW * n, FEWEST):
             return Watch(cubes, energy, rows, self.normal, self.windows)
         return self._judged(_peakedness(cubes / rows, energy / rows))
@@ -90,15 +92,23 @@ class Watch:
         return Watch(zeros, zeros, 0, normal, windows)
 
 
+@compiled
 def _peakedness(cubes: Array, squares: Array) -> Array:
-    spread = np.sqrt(squares)
-    used = spread > UNUSED * spread.max()
-    peaked: Array = np.where(used, cubes / np.where(used, spread, 1) ** 3, GAUSSIAN)
+    peaked, least = np.full(len(cubes), GAUSSIAN), UNUSED * sqrt(squares.max())
+    for j in range(len(cubes)):
+        spread = sqrt(squares[j])
+        if spread > least:
+            peaked[j] = cubes[j] / spread**3
     return peaked
 
 
+@compiled
 def _left(peaked: Array, normal: Array) -> float:
     """Share of the normal excess over Gaussian that is left, the mean of the atoms that tell."""
-    excess = normal - GAUSSIAN
-    telling = excess > LEAST
-    return float(((peaked - GAUSSIAN)[telling] / excess[telling]).mean()) if telling.any() else 1.0
+    left, telling = 0.0, 0
+    for j in range(len(peaked)):
+        excess = normal[j] - GAUSSIAN
+        if excess > LEAST:
+            left += (peaked[j] - GAUSSIAN) / excess
+            telling += 1
+    return left / telling if telling else 1.0

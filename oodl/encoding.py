@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oodl.coding import Codes, Missing, Rule, Version
+from oodl.distance import orthogonality_defect
 from oodl.imputing import rounds
 from oodl.loops import code_rows
 from oodl.scaling import FARTHEST
@@ -28,6 +29,8 @@ Ints = npt.NDArray[np.int64]
 DIGITS = 9  # of a coefficient's text, after the point
 FINEST = 4  # or digits of the step itself, where that is more
 WIDEST = 128  # columns that a product with a triangle sums up in a third of the time of a loop
+ROUNDING = 1e-6  # of a row's length: what projecting in float32 leaves, at most
+TOLD = 1e-4  # of the tolerance: to which coefficients have to tell what they leave of a row
 NONE_MISSING: Missing = ((),)
 
 
@@ -100,9 +103,10 @@ class Encoder:
         self._atoms = np.array(version.dictionary.T, np.float32, order="C")
         self._numbers = rounds(len(self._atoms), version.usual)
         step, limit = written_step(rule.tolerance / 2), version.limit or inf
+        defect = ROUNDING + orthogonality_defect(self._atoms)
         self._rule = np.array([
             rule.aim, rule.bound, rule.most, version.usual, limit, 1 / step,
-            step.numerator, step.denominator, FARTHEST,
+            step.numerator, step.denominator, FARTHEST, (rule.tolerance * TOLD / defect) ** 2,
         ], np.float64)  # fmt: skip
 
     def __call__(
@@ -115,15 +119,15 @@ class Encoder:
         if not Y.flags.carray:  # a loop is compiled for each kind of array
             Y = Y.copy()
         B, n = Y.shape
-        rows, ends, told = np.empty((B, n), np.float32), np.empty(B, np.int64), np.empty((3, B))
-        atoms, values = np.empty(B * n, np.int64), np.empty(B * n)
+        rows = np.empty((B, n), np.float32)
+        whole, real = np.empty(B * (1 + n), np.int64), np.empty(B * (3 + n))
         end, plain = code_rows(
-            Y, self._standard, self._atoms, self._numbers, self._rule,
-            rows, atoms, values, ends, told,
-        )  # fmt: skip
+            Y, self._standard, self._atoms, self._numbers, self._rule, rows, whole, real
+        )
         codes = Codes(
-            self.version, offsets, times, ends, atoms[:end], values[:end], NONE_MISSING * B,
-            told[0], told[1], told[2],
+            self.version, offsets, times, whole[:B], whole[B : B + end],
+            real[3 * B : 3 * B + end], NONE_MISSING * B,
+            real[:B], real[B : 2 * B], real[2 * B : 3 * B],
         )  # fmt: skip
         return [codes] if plain else self._looked_at(codes, Y, np.isfinite(rows)), rows
 

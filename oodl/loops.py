@@ -18,13 +18,27 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["code_rows", "column_sums", "compiled", "fill_rows", "forget_compiled", "moments"]
+__all__ = [
+    "FARTHEST",
+    "code_rows",
+    "compiled",
+    "fill_rows",
+    "forget_compiled",
+    "heard",
+    "moments",
+    "opposed",
+    "thresholded",
+    "turned",
+    "within",
+]
 
 Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
+FARTHEST = 1e6  # deviations beyond which a value is not told from a larger one
+STEEPEST = 1e30  # what a scale may have changed by, for float32
 UNSIGNED = 2**63 - 1  # all bits of a float but its sign
 ERRORS, SURPRISES = 1e5, 1e4  # their digits: what they are good to; more only makes codes longer
 _kept: list[Any] = []  # loops of which something may be on disk
@@ -64,6 +78,19 @@ def _project(atoms: Array, u: Floats, z: Floats) -> None:
         for i in range(len(u)):
             total += atoms[j, i] * u[i]
         z[j] = total
+
+
+@_sum
+def _project_tame(atoms: Array, u: Array, z: Floats) -> float:
+    """Project in float32, twice as fast; return the square of the coefficients."""
+    square = 0.0
+    for j in range(len(z)):
+        total = np.float32(0)
+        for i in range(len(u)):
+            total += atoms[j, i] * u[i]
+        z[j] = total
+        square += z[j] * z[j]
+    return square
 
 
 @_sum
@@ -167,7 +194,7 @@ def _standardise(
 @compiled
 def code_rows(
     Y: Floats, standard: Floats, atoms: Array, numbers: Ints, rule: Floats,
-    rows: Array, places: Ints, values: Floats, ends: Ints, told: Floats,
+    rows: Array, whole: Ints, real: Floats,
 ) -> tuple[int, bool]:  # fmt: skip
     """Code rows: what `oodl.encoding.Encoder` does.
 
@@ -181,14 +208,18 @@ def code_rows(
         One a row.
     numbers : ndarray of int64
         Atoms by which what is missing is filled, by round.
-    rule : ndarray of float64, shape (9,)
+    rule : ndarray of float64, shape (10,)
         The mean square error aimed at, and the largest one; the most atoms, the usual number, and
         the limit of what this leaves; one over the step of values, and the step's numerator and
-        denominator; from how many deviations on a value is too far.
-    rows, places, values, ends, told : ndarray
-        Filled with the rows in deviations (B, N), NaN where missing; atoms and values (B x N,)
-        one row after the other, and where each row ends; by row (3, B) error, infinite where it
-        would be too large, surprise, and energy.
+        denominator; from how many deviations on a value is too far; up to which mean square a row
+        is tame: what atoms leave of it is told from its coefficients, as those are orthogonal.
+    rows : ndarray of float32, shape (B, N)
+        Filled with the rows in deviations, NaN where missing.
+    whole : ndarray of int64, shape (B + B x N,)
+        Filled with where the atoms of each row end, and the atoms, one row after the other.
+    real : ndarray of float64, shape (3 B + B x N,)
+        Filled with the error of each row, infinite where it would be too large, its surprise, its
+        energy, and the values of the atoms.
 
     Returns
     -------
@@ -197,32 +228,39 @@ def code_rows(
     plain : bool
         Whether nothing is missing, and no error is too large.
     """
-    n, end, plain = len(atoms), 0, True
+    n, B, end, plain = len(atoms), len(Y), 0, True
+    ends, places, values = whole[:B], whole[B:], real[3 * B :]
+    errors, surprises, energies = real[:B], real[B : 2 * B], real[2 * B : 3 * B]
     u, z, present, left, unusual = (
         np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n),
     )  # fmt: skip
     keys = np.empty(n, np.int64)
-    for row in range(len(Y)):
+    for row in range(B):
         counted, near = _standardise(Y[row], standard, rule[8], u, present)
         energy = 0.0
         for i in range(n):
             rows[row, i] = u[i] if present[i] else nan
             energy += u[i] * u[i]
-        if counted < n:
-            _fill(u, present, atoms, numbers, z, left, keys)
-        _project(atoms, u, z)
-        _rank(z, keys)
-        for i in range(n):
-            left[i] = unusual[i] = u[i]
-        end, error, surprise = _take_atoms(
-            z, keys, atoms, present, energy, counted, rule, left, unusual, places, values, end
-        )
+        if counted == n and energy <= rule[9] * n:
+            total = _project_tame(atoms, rows[row], z)
+            _rank(z, keys)
+            end, error, surprise = _take_tame(z, keys, total, rule, places, values, end)
+        else:
+            if counted < n:
+                _fill(u, present, atoms, numbers, z, left, keys)
+            _project(atoms, u, z)
+            _rank(z, keys)
+            for i in range(n):
+                left[i] = unusual[i] = u[i]
+            end, error, surprise = _take_atoms(
+                z, keys, atoms, present, energy, counted, rule, left, unusual, places, values, end
+            )
         held = near and error <= rule[1] * counted
         plain &= held and counted == n
         ends[row] = end
-        told[0, row] = _rounded(sqrt(error / max(counted, 1.0)), ERRORS) if held else inf
-        told[1, row] = _rounded(sqrt(surprise / counted) / rule[4], SURPRISES)
-        told[2, row] = energy
+        errors[row] = _rounded(sqrt(error / max(counted, 1.0)), ERRORS) if held else inf
+        surprises[row] = _rounded(sqrt(surprise / counted) / rule[4], SURPRISES)
+        energies[row] = energy
     return end, plain
 
 
@@ -259,25 +297,126 @@ def _take_atoms(
 
 
 @compiled
+def _take_tame(
+    z: Floats, keys: Ints, total: float, rule: Floats, places: Ints, values: Floats, end: int
+) -> tuple[int, float, float]:
+    """Do the same for a row of which a coefficient takes off its square, and rounding adds its own.
+
+    Parameters
+    ----------
+    total : float
+        Square of the coefficients.
+    """
+    aim, most, usual, inverse = rule[0] * len(z), rule[2], rule[3], rule[5]
+    error, surprise, taking = total, total, True
+    for taken in range(len(z)):
+        taking = taking and taken < most and error > aim
+        if not taking and taken >= usual:
+            break
+        j = _next_largest(keys)
+        if taken < usual:
+            surprise -= z[j] * z[j]
+        steps = np.rint(z[j] * inverse)
+        taking = taking and steps != 0
+        if taking:
+            value = steps * rule[6] / rule[7]
+            places[end], values[end] = j, value
+            error += value * (value - 2 * z[j])
+            end += 1
+    return end, max(error, 0.0), max(surprise, 0.0)
+
+
+@compiled
 def _rounded(number: float, digits: float) -> float:
     rounded: float = np.rint(number * digits) / digits
     return rounded
 
 
 @compiled
-def column_sums(A: Array, B: Array | npt.NDArray[np.bool_]) -> Floats:
-    """Sum up columns, those of `A` first, of `B`, and of their product: shape (3, N)."""
-    n = A.shape[1]
-    of_a, of_b, of_both = np.zeros(n), np.zeros(n), np.zeros(n)
-    for row in range(len(A)):
+def thresholded(Z: Array, level: Array, weights: Array) -> tuple[Array, Array, Floats]:
+    """Cut coefficients off below a level, and sum them up by column.
+
+    Parameters
+    ----------
+    Z : ndarray, shape (B, N)
+    level : ndarray, shape (N,)
+        Smallest magnitude that counts.
+    weights : ndarray, shape (B,)
+        Of the rows.
+
+    Returns
+    -------
+    pulls : ndarray, shape (B, N)
+        ``weight * z`` where it counts, else 0.
+    active : ndarray, shape (B, N)
+        1 where it counts, else 0.
+    sums : ndarray of float64, shape (4, N)
+        Of ``z**2``, of ``|z|**3``, of `active`, and of ``z**2`` where it counts.
+    """
+    n = Z.shape[1]
+    pulls, active = np.empty_like(Z), np.empty_like(Z)
+    squares, cubes, often, loud = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    for row in range(len(Z)):
         for j in range(n):
-            of_a[j] += A[row, j]
-            of_b[j] += B[row, j]
-            of_both[j] += A[row, j] * B[row, j]
-    sums = np.empty((3, n))
+            z = Z[row, j]
+            counts = Z.dtype.type(abs(z) > level[j])
+            pulls[row, j] = z * weights[row] * counts
+            active[row, j] = counts
+            squares[j] += z * z
+            cubes[j] += z * z * abs(z)
+            often[j] += counts
+            loud[j] += z * z * counts
+    sums = np.empty((4, n))
     for j in range(n):
-        sums[0, j], sums[1, j], sums[2, j] = of_a[j], of_b[j], of_both[j]
-    return sums
+        sums[0, j], sums[1, j], sums[2, j], sums[3, j] = squares[j], cubes[j], often[j], loud[j]
+    return pulls, active, sums
+
+
+@compiled
+def heard(Y: Array, limit: Array) -> tuple[bool, Floats]:
+    """Tell whether no magnitude is beyond its column's limit, and sum them up by column."""
+    n, quiet = Y.shape[1], True
+    sums = np.zeros(n)
+    for row in range(len(Y)):
+        for j in range(n):
+            size = abs(Y[row, j])
+            quiet &= size <= limit[j]
+            sums[j] += size
+    return quiet, sums
+
+
+@compiled
+def turned(rows: Array, mean: Floats, scale: Floats, to_mean: Floats, to_scale: Floats) -> Array:
+    """Return rows in deviations from another mean and scale; a turn ends where float32 does."""
+    n, out = len(mean), np.empty_like(rows)
+    slopes, shifts = np.empty(n, rows.dtype), np.empty(n, rows.dtype)
+    for j in range(n):
+        slopes[j] = min(scale[j] / to_scale[j], STEEPEST)
+        shifts[j] = min(max((mean[j] - to_mean[j]) / to_scale[j], -FARTHEST), FARTHEST)
+    for row in range(len(rows)):
+        for j in range(n):
+            out[row, j] = rows[row, j] * slopes[j] + shifts[j]
+    return out
+
+
+@compiled
+def within(U: Array, reach: float) -> Array:
+    """Return rows, each number at most so far from 0."""
+    out, most = np.empty(U.shape, U.dtype), U.dtype.type(reach)
+    for row in range(len(U)):
+        for j in range(U.shape[1]):
+            out[row, j] = min(max(U[row, j], -most), most)
+    return out
+
+
+@compiled
+def opposed(G: Array) -> Array:
+    """Return ``(G - G.T) / (g + g')`` for the diagonal g of a matrix."""
+    E = np.empty_like(G)
+    for i in range(len(G)):
+        for j in range(len(G)):
+            E[i, j] = (G[i, j] - G[j, i]) / (G[i, i] + G[j, j])
+    return E
 
 
 @compiled

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oodl.errors import ShapeError, ValueFault
+from oodl.loops import opposed
 
 __all__ = ["Oracle", "PolarExpress", "Svd", "WarmStart"]
 
@@ -199,7 +200,7 @@ class WarmStart:
             slopes = turned.diagonal()
             if slopes.min() <= LEAST_SLOPE * slopes.max():
                 break
-            E = (turned - turned.T) / (slopes[:, None] + slopes)
+            E = opposed(turned)
             size = _norm(E)
             if not size <= last:  # nor where it is no number
                 break

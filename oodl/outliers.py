@@ -10,6 +10,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
+from oodl.loops import heard
 from oodl.loudness import LATEST, MEMORY, TINY, Loudness
 
 __all__ = ["Admitted", "Guard", "impute", "largest"]
@@ -98,20 +99,23 @@ class Guard:
             Rows longer than so many times the usual length are shortened to it, > 0.
         """
         B, n = Y.shape
-        sizes, missing = np.abs(Y), None
-        limit = self.limit
-        if not (sizes <= limit).all():
+        limit, missing = self.limit, None
+        within, loud = heard(Y, limit)
+        if within:
+            squares = np.vecdot(Y, Y)
+        else:
+            sizes = np.abs(Y)
             missing = ~(sizes < largest(Y.dtype))  # true also where it is no number
             if not self.magnitude.any():
                 self = self._begun(sizes[~missing])
                 limit = self.limit
             sizes = np.where(missing, self.magnitude, np.minimum(sizes, limit))
-        squares = np.vecdot(sizes, sizes)
+            squares, loud = np.vecdot(sizes, sizes), sizes.sum(axis=0)
         loudness, usual = self.loudness.update(squares, n)
         if usual > self.loudness.square > 0:  # a scale of its own
             return Guard.start(n, dtype=Y.dtype).admit(Y, longest)
         rho = MEMORY(0, self.rows, B)
-        magnitude = (1 - rho) * self.magnitude + (rho / B) * sizes.sum(axis=0)
+        magnitude = (1 - rho) * self.magnitude + (rho / B) * loud.astype(Y.dtype)
         after = Guard(magnitude, loudness, min(self.rows + B, LATEST * n))
         rows = Y
         if missing is not None:

@@ -58,10 +58,10 @@ class Recent:
 
     def update(self, left: Array) -> "Recent":
         """Count frames by what 0..N atoms leave of them (mean squares, shape (B, N + 1))."""
-        rows, fresh = len(left), np.zeros_like(self.errors)
-        _count(left, SQUARES, fresh)
+        rows = len(left)
         share = max(1 - (self.seen / (self.seen + rows)) ** FADING, min(1.0, rows / MEMORY))
-        errors = np.float32(share / rows) * fresh + np.float32(1 - share) * self.errors
+        kept = (1 - share) / share * rows  # in frames: those that come weigh one each
+        errors = _counted(left, SQUARES, self.errors, kept, share / rows)
         return Recent(self.seen + rows, errors)
 
     @property
@@ -93,8 +93,19 @@ class Recent:
 
 
 @compiled
-def _count(left: Array, squares: Array, counts: Array) -> None:
-    """Count frames by the cell that they fall into: a search from where the last number stood."""
+def _counted(left: Array, squares: Array, before: Array, kept: float, weight: float) -> Array:
+    """Count frames by the cell that they fall into: a search from where the last number stood.
+
+    Parameters
+    ----------
+    before : ndarray
+        Shares so far.
+    kept : float
+        Frames that these are worth.
+    weight : float
+        What a frame weighs.
+    """
+    counts = before * np.float32(kept)
     for frame in range(len(left)):
         cell = len(squares)
         for number in range(len(counts)):
@@ -103,3 +114,4 @@ def _count(left: Array, squares: Array, counts: Array) -> None:
             while cell < len(squares) and left[frame, number] > squares[cell]:
                 cell += 1
             counts[number, cell] += 1
+    return counts * np.float32(weight)

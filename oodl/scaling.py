@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from oodl.loops import moments
+from oodl.loops import FARTHEST, moments, within
 
 __all__ = ["FARTHEST", "LARGEST", "Present", "Scaling", "clipped", "standardise"]
 
@@ -25,7 +25,6 @@ TRUSTED = 32  # rows after which a channel's scale is good enough to clip by
 LARGEST = 1e150  # its square is still a float64
 SMALLEST = 1e-300  # scale whose inverse is still a float64
 ROUNDING = 1e-6  # deviations; smaller steps may come from float32
-FARTHEST = 1e6  # deviations beyond which a value is not told from a larger one
 
 
 def standardise(Y: Floats, mean: Floats, scale: Floats) -> Floats:
@@ -50,8 +49,7 @@ def clipped(U: Array, present: Present = None) -> Array:
     >>> clipped(rows, np.isfinite(rows))
     array([[  0.5,   0. , -20. ]])
     """
-    pulls = np.minimum(U, U.dtype.type(CLIP))
-    np.maximum(pulls, U.dtype.type(-CLIP), out=pulls)
+    pulls = within(U, CLIP)
     if present is not None:
         pulls[~present] = 0
     return pulls

@@ -22,9 +22,10 @@ from oodl.encoding import encoder, left_by_atoms
 from oodl.errors import ValueFault
 from oodl.imputing import filled
 from oodl.learner import chunk_size
+from oodl.loops import turned
 from oodl.publishing import Pricing, atoms_within
 from oodl.recent import Recent
-from oodl.scaling import FARTHEST, Present, Scaling, clipped, standardise
+from oodl.scaling import Present, Scaling, clipped, standardise
 from oodl.surprise import Surprise
 from oodl.windows import MAX_GAP, close, frames
 
@@ -40,8 +41,8 @@ LASTING = 1024  # frames that a surprise lasts at least before it is how the gro
 INTRODUCED = 32  # version 0 dictionaries remembered as sent, of readings not settled yet
 LATE, LATE_SHARE = 192, 64  # rows of a late chunk; a 64th of all before, as the learner's is
 ENOUGH = 3072  # numbers of a chunk, from which on a longer one is hardly cheaper
+JUDGED = 32  # rows of a chunk, about, by which two dictionaries are compared
 PIECES = 16  # arrays of waiting rows at most: to pack one takes .7 us, to join 16 takes 3
-STEEPEST = 1e30  # what a scale may have changed by, for float32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,7 +238,7 @@ class GroupCoder:
         if not len(block.offsets):
             return state, outputs
         learned, last = state.learned, 0
-        fits = learned is not None and learned.version.channels == block.channels
+        fits = learned is not None and _has(learned.version, block.channels)
         if state.unfinished is not None and not (fits and block.settled):
             state = self._close(state, int(block.offsets[0]), outputs)
         ticks = self._tick(state, block, outputs)
@@ -354,11 +355,10 @@ class GroupCoder:
         left = left_by_atoms(U, learned.learner.dictionary)
         saved = 0.0
         if version.number and not _held(state):
-            known = clipped(rows, present)
-            known = _without_gaps(known, present, version.dictionary, version.usual)
-            published = left_by_atoms(known, version.dictionary)
-            fewer = atoms_within(published, self.rule) - atoms_within(left, self.rule)
-            saved = max(0.0, learned.saved + fewer * _price(version).atom)
+            each = max(1, len(rows) // JUDGED)
+            fewer = _needed(rows, present, version, self.rule, each)
+            fewer -= atoms_within(left[::each], self.rule)
+            saved = max(0.0, learned.saved + each * fewer * _price(version).atom)
         learner = self.learner.step(learned.learner, U)
         if learner.restarts > learned.learner.restarts:
             outputs.append(Noticed("jump"))
@@ -416,6 +416,15 @@ def _guessing(learned: Learned) -> bool:
     return learned.frames >= due.get(learned.version.number, np.inf)
 
 
+def _needed(rows: Array, present: Present, version: Version, rule: Rule, each: int) -> int:
+    """Atoms of the published version that every so-manieth row of a chunk needs."""
+    if present is not None:
+        present = present[::each]
+    known = clipped(np.ascontiguousarray(rows[::each]), present)
+    known = _without_gaps(known, present, version.dictionary, version.usual)
+    return atoms_within(left_by_atoms(known, version.dictionary), rule)
+
+
 def _held(state: GroupState) -> bool:
     """Whether surprise keeps new versions back; at version 1, a first guess, it does not."""
     version = state.version
@@ -424,6 +433,16 @@ def _held(state: GroupState) -> bool:
 
 def _price(version: Version) -> Pricing:
     return Pricing.json(version.channels, version.window)
+
+
+def _has(version: Version, channels: tuple[str, ...]) -> bool:
+    """Whether a version is of these channels; the same tuple is told without its names."""
+    if version.notes.get("channels") is channels:
+        return True
+    fits = version.channels == channels
+    if fits:
+        version.notes["channels"] = channels
+    return fits
 
 
 def _settled(state: GroupState) -> Learned:
@@ -495,19 +514,10 @@ def _scaled(
 ) -> tuple[Array, Scaling]:
     """Rows to learn from, in deviations of what is known by now, and what is known after them."""
     if version.number and scaling.trusted:
-        U = _turned(rows, version, scaling)
+        U = turned(rows, version.mean, version.scale, scaling.mean, scaling.scale)
         return clipped(U, present), scaling.learn(U)
     Y = version.restore(rows) if version.number else rows.astype(np.float64, copy=False)
     after = scaling.update(Y)
     known = scaling if scaling.seen.any() else after
     U = standardise(Y, known.mean, known.scale).astype(np.float32)
     return clipped(U, np.isfinite(U)), after
-
-
-def _turned(rows: Array, version: Version, scaling: Scaling) -> Array:
-    """Rows in deviations of what is known by now, from those of the version."""
-    slope = np.minimum(version.scale / scaling.scale, STEEPEST).astype(np.float32)
-    shift = (version.mean - scaling.mean) / scaling.scale
-    turned = rows * slope
-    turned += np.minimum(np.maximum(shift, -FARTHEST), FARTHEST).astype(np.float32)
-    return turned

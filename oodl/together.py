@@ -60,11 +60,11 @@ class Together:
         """Nothing seen yet."""
         return cls(np.zeros((n, n), np.float32), 0, np.full((n, n), np.nan, np.float32))
 
-    def update(self, active: npt.NDArray[np.bool_]) -> "Together":
-        """Take rows in, (B, N), true where a code counts; judge when the window is full."""
-        counted = active.astype(np.float32)
+    def update(self, active: npt.ArrayLike) -> "Together":
+        """Take rows in, (B, N), 1 where a code counts, else 0; judge when the window is full."""
+        counted = np.asarray(active, np.float32)
         both = self.both + counted.T.dot(counted)
-        rows, n = self.rows + len(active), active.shape[1]
+        rows, n = self.rows + len(counted), counted.shape[1]
         if rows < WINDOW * n or both.trace() < SEEN * n:
             return Together(both, rows, self.normal)
         alone = both.diagonal()

@@ -60,7 +60,7 @@ class Turning:
             return Turning(self.checkpoint, self.turn, rows), 0.0
         T = self.checkpoint.T @ D
         turn = (T - T.T) / 2
-        lengths = float(np.linalg.norm(turn) * np.linalg.norm(self.turn))
+        lengths = sqrt(float(np.vdot(turn, turn)) * float(np.vdot(self.turn, self.turn)))
         cosine = float(np.vdot(turn, self.turn)) / lengths if lengths > 0 else 0.0
         agree = cosine * sqrt(n * (n - 1) / 2) > SURE
         return Turning(D, turn), cosine if agree else 0.0

@@ -10,12 +10,14 @@ import numpy as np
 
 from oodl.activity import Activity
 from oodl.coding import Tolerance, Version
-from oodl.drift import Watch
+from oodl.drift import FEWEST, SETTLING, Watch
 from oodl.encoding import Encoder, left_by_atoms
 from oodl.imputing import filled
-from oodl.loops import forget_compiled
+from oodl.loops import forget_compiled, thresholded, turned
+from oodl.oracle import WarmStart
+from oodl.outliers import Guard
 from oodl.recent import Recent
-from oodl.scaling import Scaling
+from oodl.scaling import Scaling, clipped
 
 __all__ = ["warm"]
 
@@ -48,7 +50,12 @@ def _call_each() -> None:
     version = Version(1, ("a", "b"), 1, np.zeros(2), np.ones(2), eye, 1, 0.1)
     Encoder(version, Tolerance())(np.ones((2, 2)), np.arange(2), np.zeros(2))
     filled(ones.copy(), eye == 0, eye, 1)
-    Scaling.start(2).learn(ones)
+    Scaling.start(2).learn(clipped(turned(ones, *np.ones((4, 2)))))
     Recent.start(2).update(left_by_atoms(ones, eye))
-    Watch.start(2).update(ones, ones)
-    Activity.start(2, power=1.0, dtype=np.float32).update(ones, ones > 0, 0.1)
+    Guard.start(2, dtype=np.float32).admit(ones)
+    WarmStart()(eye)
+    _, _, sums = thresholded(ones, ones[0], ones[0])
+    watch = Watch.start(2)
+    for _ in range(SETTLING + 2):
+        watch = watch.update(sums[1], sums[0], FEWEST)
+    Activity.start(2, power=1.0, dtype=np.float32).update(sums, 2, 0.1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oodl.coding import Codes, Rule, Tolerance, Version
-from oodl.encoding import encode, encoder, left_by_atoms
+from oodl.encoding import Encoder, encode, encoder, left_by_atoms
 from tests.checks import encoding as suite
 
 
@@ -44,6 +44,22 @@ def test_a_row_has_the_same_code_alone_and_in_company(n: int) -> None:
         for way in WAYS
     )  # fmt: skip
     assert ours == theirs
+
+
+@pytest.mark.parametrize("n", [1, 2, 16, 200])
+def test_what_coefficients_tell_of_a_tame_row_is_what_is_left_of_it(n: int) -> None:
+    rng = np.random.default_rng(n)
+    readings = 10 + rng.standard_normal((300, n)) * 10 ** rng.uniform(-1, 1, (300, 1))
+    chosen, rows = suite.version(n), np.arange(300)
+    (tame,) = together(chosen, Tolerance(0.1), readings)
+    wary = Encoder(chosen, Tolerance(0.1))
+    wary._rule[9] = -1  # as if no row were tame
+    (wild,), _ = wary(readings, rows, rows.astype(np.float64))
+    assert np.array_equal(tame.ends, wild.ends)
+    assert np.array_equal(tame.atoms, wild.atoms)
+    assert np.array_equal(tame.values, wild.values)
+    assert np.allclose(tame.errors, wild.errors, atol=2e-5, rtol=0)
+    assert np.allclose(tame.surprises, wild.surprises, atol=2e-4, rtol=1e-4)
 
 
 def test_a_loud_neighbour_changes_no_code() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from oodl import activity, loops, recent
+from oodl import activity, drift, loops, recent
 from oodl.block import Block
 from oodl.stream import GroupCoder
 from oodl.warming import warm
@@ -15,7 +15,7 @@ def compiled() -> set[tuple[str, str]]:
     """Each loop with the kinds of its arguments."""
     return {
         (name, str(kinds))
-        for module in (loops, recent, activity)
+        for module in (loops, recent, activity, drift)
         for name, loop in vars(module).items()
         for kinds in getattr(loop, "signatures", ())
     }
