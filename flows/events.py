@@ -9,6 +9,7 @@ back.
 
 import logging
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ __all__ = [
 
 log = logging.getLogger("flows")
 
+FEW = 16  # values that calls of numpy cost more than
 HOLD_SECONDS = 10.0
 OTHER = "__other__"  # the groups that have no label of their own, and those that are gone
 COUNTED_BY_GROUP = ("readings_coded", "values", "energy", "residual_energy", "atoms_kept",
@@ -101,12 +103,17 @@ class Histogram:
     """
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = np.array(bounds)
+        self.bounds, self._bounds = np.array(bounds), list(bounds)
         self.counts = np.zeros(len(bounds) + 1, dtype=np.int64)
         self.sum = 0.0
 
     def observe(self, values: npt.ArrayLike) -> None:
-        """Count values, all finite."""
+        """Count values, all finite; a few in a list take a third of the time."""
+        if isinstance(values, list) and len(values) <= FEW:
+            for value in values:
+                self.counts[bisect_left(self._bounds, value)] += 1
+                self.sum += value
+            return
         found = np.asarray(values, dtype=np.float64)
         places = self.bounds.searchsorted(found)
         self.counts += np.bincount(places, minlength=len(self.counts))
@@ -212,23 +219,22 @@ def readings_coded(tally: Tally, *, group: str, codes: Codes) -> None:
 
     Energies leave version 0 out: it has no standard deviations to measure in.
     """
-    tally.readings_coded[group] += codes.readings
+    readings, errors = codes.readings, codes.errors.tolist()
+    tally.readings_coded[group] += readings
     tally.atoms_kept[group] += len(codes.atoms)
-    tally.reconstruction_error.observe(codes.errors)
+    tally.reconstruction_error.observe(errors)
     if codes.version.number:  # mostly of one row: lists, since calls of numpy would take 6 us
-        size, errors = len(codes.version.dictionary), codes.errors.tolist()
+        size = len(codes.version.dictionary)
         present = [size - len(absent) for absent in codes.missing]
         squares = [error * error for error in errors]
         tally.values[group] += sum(present)
         tally.energy[group] += sum(codes.energies.tolist())
         tally.residual_energy[group] += sum(map(mul, squares, present))
-    fields = {"group": group, "count": codes.readings, "version": codes.version.number}
-    _say(
-        DEBUG,
-        "readings_coded",
-        "Readings coded. group=%(group)r count=%(count)d version=%(version)d",
-        fields,
-    )
+    if not log.isEnabledFor(DEBUG):
+        return
+    fields = {"group": group, "count": readings, "version": codes.version.number}
+    text = "Readings coded. group=%(group)r count=%(count)d version=%(version)d"
+    _say(DEBUG, "readings_coded", text, fields)
 
 
 def codes_sent(tally: Tally, count: int) -> None:

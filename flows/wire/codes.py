@@ -206,6 +206,8 @@ def _each(origin: _Origin, codes: Codes) -> list[bytes]:
             rest.ts, rest.missing = times, missing
     version = codes.version
     head = _ENCODER.encode(_Head(origin.group, version.id, version.number, origin.partition))
+    if len(rests) == 1:
+        return [b"%b,%b" % (head[:-1], _ENCODER.encode(rests[0])[1:])]
     lines = b"\n" + _ENCODER.encode_lines(rests)
     return lines.replace(b"\n{", b"\n%b," % head[:-1]).split(b"\n")[1:-1]
 
