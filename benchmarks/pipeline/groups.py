@@ -2,10 +2,13 @@
 
 Each epoch writes the state of every group that a reading came for, so with many groups the epoch
 decides. The pipeline doubles it from start to start until snapshots take less than a tenth of the
-time; so does this, in seconds instead of minutes, and measures at the epoch that it comes to.
+time; so does this, in seconds instead of minutes, and measures at the epoch that it comes to: few
+groups and many at the same one, in turns. Groups have learned for long, and each is somewhere else
+in its chunk.
 """
 
 import statistics
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.pipeline.live import Load, live
@@ -20,6 +23,8 @@ __all__ = ["chosen", "groups"]
 FEW, MANY, SMALL = 50, 1000, 16  # groups, and channels of the small ones
 RATE = 5000  # readings a second
 SHORT = 1 / 0.95  # a load that is held to 95 % counts as held: sender and reader start and end
+LONG, PHASES = 12_700, 16  # rows learned from, from when on chunks are as long as they get
+TRIED = 5.0  # seconds of an epoch at which the cost of a snapshot is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,8 @@ class Found:
 
 def groups(bench: Bench, plan: Plan) -> Section:
     """Let workers take the same rate with few groups and with many; snapshots are on."""
-    few = _take(bench, plan, Fleet(groups=FEW), RATE)
-    many = _take(bench, plan, Fleet(groups=MANY), RATE)
-    small = _take(bench, plan, Fleet(groups=plan.many, channels=SMALL), plan.many_rate)
+    many, few = _take(bench, plan, [Fleet(groups=MANY), Fleet(groups=FEW)], RATE)
+    (small,) = _take(bench, plan, [Fleet(groups=plan.many, channels=SMALL)], plan.many_rate)
     held = statistics.median(1 / max(load.held, 1e-9) for load in small.loads)
     named = f"{plan.many} groups of {SMALL} channels at {plan.many_rate}/s"
     bars = [
@@ -66,22 +70,27 @@ def groups(bench: Bench, plan: Plan) -> Section:
     return Section(bars, {"rate": RATE, "groups": {k: v.as_json() for k, v in found.items()}})
 
 
-def _take(bench: Bench, plan: Plan, fleet: Fleet, rate: int) -> Found:
-    bench.warm(fleet)
-    share = _share(bench, plan, fleet, rate)
+def _take(bench: Bench, plan: Plan, fleets: list[Fleet], rate: int) -> list[Found]:
+    """Let fleets take turns, at the epoch that the first one needs."""
+    bench.warm(fleets[0], rows=LONG, phases=PHASES)
+    share = _share(bench, plan, fleets[0], rate)
     epoch = chosen(share)
-    with live(bench, fleet, Variant("ours", "ours", {"epoch_seconds": epoch})) as worker:
-        seconds = max(plan.live_seconds, epoch)  # so that each has a snapshot
-        loads = [worker.load(rate, seconds) for _ in range(plan.live_rounds)]
-    return Found(epoch, share, loads)
+    variant = Variant("ours", "ours", {"epoch_seconds": epoch})
+    seconds = max(plan.live_seconds, epoch)  # so that each has a snapshot
+    with ExitStack() as running:
+        workers = [running.enter_context(live(bench, fleet, variant)) for fleet in fleets]
+        rounds = [
+            [worker.load(rate, seconds) for worker in workers] for _ in range(plan.live_rounds)
+        ]
+    return [Found(epoch, share, list(loads)) for loads in zip(*rounds, strict=True)]
 
 
 def _share(bench: Bench, plan: Plan, fleet: Fleet, rate: int) -> float:
-    """Return the share of the time that snapshots take at an epoch of a second."""
-    with live(bench, fleet, Variant("ours", "ours")) as worker:
+    """Return the share of the time that snapshots would take at an epoch of a second."""
+    with live(bench, fleet, Variant("ours", "ours", {"epoch_seconds": TRIED})) as worker:
         before = worker.held_by_snapshots()
-        load = worker.load(rate, plan.live_seconds)
-        return (worker.held_by_snapshots() - before) / load.seconds
+        load = worker.load(rate, max(plan.live_seconds, 2 * TRIED))
+        return TRIED * (worker.held_by_snapshots() - before) / load.seconds
 
 
 def chosen(share: float) -> float:

@@ -195,6 +195,6 @@ def live(bench: Bench, fleet: Fleet, variant: Variant) -> Iterator[Live]:
     """Run a worker; it has answered readings of every group when this begins."""
     with bench.running(variant, fleet.channels) as (topics, at):
         worker = Live(bench, fleet, topics, at)
-        worker.load(fleet.groups * 2, 1.0)
+        worker.load(fleet.groups, 1.0)
         yield worker
         worker.close()

@@ -94,10 +94,10 @@ class Bench:
         topic = self.topics()["readings"]
         return topic, traffic.preload(self.broker.address, topic, messages)
 
-    def warm(self, fleet: traffic.Fleet) -> None:
-        """Let all that follows begin with groups that were learned from before."""
+    def warm(self, fleet: traffic.Fleet, *, rows: int = 0, phases: int = 1) -> None:
+        """Let all that follows begin with groups that were learned from before; see `warm`."""
         self.tick("learning")
-        self._states = warm(fleet, self.folder)
+        self._states = warm(fleet, self.folder, rows=rows, phases=phases)
 
     def topics(self) -> dict[str, str]:
         """Create the four topics under new names."""

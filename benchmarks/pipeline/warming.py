@@ -1,5 +1,6 @@
 """Groups that have been learned from for long: what a pipeline's life consists of."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,25 +20,46 @@ BLOCK = 256
 Array = npt.NDArray[np.float64]
 
 
-def warm(fleet: Fleet, folder: Path) -> str:
-    """Learn each kind's dictionary, and return the file with the states."""
+def warm(fleet: Fleet, folder: Path, *, rows: int = 0, phases: int = 1) -> str:
+    """Learn each kind's dictionary, and return the file with the states.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    folder : Path
+    rows : int
+        From how many at least, where `WARM` by channel are fewer.
+    phases : int
+        States of a kind: so many parts of a chunk apart, since a plant's groups do not learn all
+        at once.
+    """
     channels = names(fleet.channels)
-    settings = Settings.model_validate({"channels": {"names": channels}})
-    packed = [
-        pack(_learned(rows, channels), settings.fingerprint(""))
-        for rows in fleet.rows_before(WARM * fleet.channels)
+    fingerprint = Settings.model_validate({"channels": {"names": channels}}).fingerprint("")
+    base = max(WARM * fleet.channels, rows)
+    kinds = [
+        [pack(state, fingerprint) for state in _learned(given, channels, base, phases)]
+        for given in fleet.rows_before(base + phases * BLOCK)
     ]
-    path = folder / f"states-{fleet.channels}"
+    packed = [state for phase in zip(*kinds, strict=True) for state in phase]
+    path = folder / f"states-{fleet.channels}-{base}-{phases}"
     path.write_bytes(msgspec.msgpack.encode(packed))
     return str(path)
 
 
-def _learned(rows: Array, channels: tuple[str, ...]) -> GroupState:
-    coder, state = GroupCoder(), GroupCoder().start()
-    for first in range(0, len(rows), BLOCK):
-        offsets = np.arange(first, min(first + BLOCK, len(rows)))
-        values = rows[offsets]
-        times = offsets.astype(np.float64)
-        block = Block(channels, True, values, times, offsets)  # noqa: FBT003
-        state, _ = coder.step(state, block)
-    return state
+def _learned(
+    rows: Array, channels: tuple[str, ...], base: int, phases: int
+) -> Iterator[GroupState]:
+    """Yield the state after `base` rows, and where the chunk that follows has parts of it more."""
+    state, done, until = GroupCoder().start(), 0, base
+    for _ in range(phases):
+        for first in range(done, until, BLOCK):
+            state = _taken(state, rows, channels, range(first, min(first + BLOCK, until)))
+        yield state
+        chunk = state.learned.chunk if state.learned else BLOCK
+        done, until = until, until + max(1, chunk // phases)
+
+
+def _taken(state: GroupState, rows: Array, channels: tuple[str, ...], part: range) -> GroupState:
+    offsets = np.arange(part.start, part.stop)
+    block = Block(channels, True, rows[offsets], offsets.astype(np.float64), offsets)  # noqa: FBT003
+    return GroupCoder().step(state, block)[0]
