@@ -76,7 +76,7 @@ fmt: $(READY) ## format the code and repair what ruff can
 .PHONY: generate
 generate: $(READY) ## write anew all that is made from code and from records (tests hold them to it)
 	for made in docs.make_settings docs.make_metrics infra.grafana infra.kubernetes \
-	    benchmarks.reliability benchmarks.pages; do \
+	    benchmarks.alerts benchmarks.reliability benchmarks.pages; do \
 	  $(BIN)/python -m $$made; \
 	done
 
