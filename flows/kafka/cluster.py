@@ -113,7 +113,10 @@ def _asker(connection: Connection, heard: _Heard) -> Producer:
         return Producer({**options(connection), "error_cb": heard}, logger=silent())
     except KafkaException as problem:
         detail = without_values(connection, problem.args[0].str())
-        msg = f"kafka.security: {detail}; names and values are those of librdkafka"
+        msg = (
+            f"kafka.security: expected options of librdkafka, got: {detail}; names and values are "
+            "those that its documentation has"
+        )
         raise BrokerError(msg) from None
 
 

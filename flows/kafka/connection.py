@@ -5,6 +5,7 @@ Both libraries are told the same: librdkafka by `options`, kafka-python by `clie
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -40,6 +41,11 @@ KAFKA_PYTHON = {
     "ssl.crl.location": "ssl_crlfile",
     "ssl.cipher.suites": "ssl_ciphers",
 }
+
+PUBLIC = frozenset({  # what options may say, and messages too
+    "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL", "PLAIN", "GSSAPI", "OAUTHBEARER",
+    "SCRAM-SHA-256", "SCRAM-SHA-512", "NONE", "HTTPS", "TRUE", "FALSE",
+})  # fmt: skip
 
 librdkafka = logging.getLogger("flows.kafka")  # its own lines; the pipeline's are in events.py
 
@@ -187,7 +193,13 @@ def without_values(connection: Connection, text: str) -> str:
     >>> kafka = SimpleNamespace(bootstrap="a:9093", security={"security.protocol": "hunter2"})
     >>> without_values(kafka, 'Invalid value "hunter2" for "security.protocol"')
     'Invalid value "..." for "security.protocol"'
+    >>> kafka = SimpleNamespace(bootstrap="a:9093", security={"sasl.mechanism": "hunter2"})
+    >>> without_values(kafka, "Unsupported SASL mechanism: hunter2")
+    'Unsupported SASL mechanism: ...'
     """
-    for value in sorted(filter(None, connection.security.values()), key=len, reverse=True):
+    values = {value: name for name, value in connection.security.items() if value}
+    for value, name in sorted(values.items(), key=lambda pair: -len(pair[0])):
         text = text.replace(f'"{value}"', '"..."')
+        if not (name.endswith(".location") or value.upper() in PUBLIC):
+            text = re.sub(rf"(?<![\w.]){re.escape(value)}(?!\w)", "...", text)
     return text
