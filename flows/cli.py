@@ -25,6 +25,7 @@ for command, place in {
     "run": "run:run",
     "decode": "decode:decode",
     "inspect": "inspect:inspect",
+    "check": "check:check",
     "topics": "topics:topics",
     "rebalance": "rebalance:rebalance",
     "repartition": "repartition:repartition",

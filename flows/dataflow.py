@@ -45,7 +45,15 @@ from flows.upstream import Upstream
 from oodl.errors import OodlError, ValueFault
 from oodl.warming import warm
 
-__all__ = ["PeerError", "Pipeline", "SnapshotError", "assemble", "build", "make_snapshots"]
+__all__ = [
+    "PeerError",
+    "Pipeline",
+    "SnapshotError",
+    "assemble",
+    "belonging",
+    "build",
+    "make_snapshots",
+]
 
 SINK_PARTS = 8  # workers that can write at a time; fixed by the recovery folder's manifest
 RECOVERY_PARTS = 1  # files of snapshots: one transaction an epoch, whatever the number of groups
@@ -298,6 +306,22 @@ def _is_of_group(arrived: Arrived) -> TypeGuard[tuple[str, GroupBlock | Expiry]]
     return isinstance(arrived[1], GroupBlock | Expiry)
 
 
+def belonging(settings: Settings, cluster: Cluster) -> Manifest:
+    """Say what a recovery folder of this flow belongs to."""
+    return Manifest(
+        cluster=cluster.id,
+        group=settings.kafka.group,
+        topics=settings.topics.model_dump(),
+        partitions=cluster.partitions[settings.topics.source],
+        sink_parts=SINK_PARTS,
+        state_format=FORMAT,
+        epoch_seconds=settings.recovery.epoch_seconds,
+        worker=settings.workers.index,
+        workers=settings.workers.count,
+        gathering=gathering.gathering(settings),
+    )
+
+
 def _prepare(settings: Settings, cluster: Cluster) -> tuple[Manifest, bool]:
     """See that the recovery folder belongs to this flow, and make it ready.
 
@@ -307,19 +331,8 @@ def _prepare(settings: Settings, cluster: Cluster) -> tuple[Manifest, bool]:
     lost : bool
         Whether there is no snapshot to go on from.
     """
-    folder, workers = settings.folder, settings.workers
-    expected = Manifest(
-        cluster=cluster.id,
-        group=settings.kafka.group,
-        topics=settings.topics.model_dump(),
-        partitions=cluster.partitions[settings.topics.source],
-        sink_parts=SINK_PARTS,
-        state_format=FORMAT,
-        epoch_seconds=settings.recovery.epoch_seconds,
-        worker=workers.index,
-        workers=workers.count,
-        gathering=gathering.gathering(settings),
-    )
+    folder = settings.folder
+    expected = belonging(settings, cluster)
     there = manifest.check_snapshots(folder)
     gathering.check(folder, settings, cluster, SINK_PARTS)
     agreed = manifest.check_or_create(folder, expected)

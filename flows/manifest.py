@@ -26,6 +26,7 @@ __all__ = [
     "check_or_create",
     "check_snapshots",
     "check_workers",
+    "differences",
     "lock",
     "open_lock",
     "read",
@@ -103,9 +104,8 @@ def check_or_create(folder: Path, expected: Manifest) -> Manifest:
     if found is None:
         write(folder, expected)
         return expected
-    problems = list(_differences(found, expected))
-    if problems:
-        raise ManifestError("\n".join(f"{folder / FILE}: {problem}" for problem in problems))
+    if problems := differences(folder, found, expected):
+        raise ManifestError("\n".join(problems))
     longer = max(found.epoch_seconds, expected.epoch_seconds)
     current = msgspec.structs.replace(expected, epoch_seconds=longer)
     if current != found:
@@ -263,7 +263,8 @@ def read(folder: Path) -> Manifest | None:
         raise ManifestError(msg) from damaged
 
 
-def _differences(found: Manifest, expected: Manifest) -> list[str]:
+def differences(folder: Path, found: Manifest, expected: Manifest) -> list[str]:
+    """Say in what a folder's manifest is of something else, a line each."""
     problems = [
         f"{name}: expected {was!r}, got {is_now!r}; {REMEDY}"
         for name in ("cluster", "group", "topics", "sink_parts", "state_format")
@@ -275,4 +276,4 @@ def _differences(found: Manifest, expected: Manifest) -> list[str]:
     if expected.partitions < found.partitions:
         fewer = f"expected at least {found.partitions}, got {expected.partitions}"
         problems.append(f"partitions of {expected.source}: {fewer}; {REMEDY}")
-    return problems
+    return [f"{folder / FILE}: {problem}" for problem in problems]
