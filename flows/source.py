@@ -312,38 +312,39 @@ class PartitionReader(StatefulSourcePartition[Arrived, Resume]):
 
     def _lay(self, raw: Raw, headers: Headers, reading: Reading, bucket: Bucket) -> None:
         """Lay a reading out, or reject its message."""
-        for group in self._groups.expire(reading):
-            self._forget(bucket, group, raw)
-        row = self._groups.admit(reading)
-        if isinstance(row, Refusal):
-            reason = cast(Reason, row.reason)
-            bucket.reject(self._reject(_message(raw, headers), reason, row.detail))
-            return
-        if reading.oddities:
-            self._tell_odd(raw, reading)
-        if row.unknown:
-            self._tell_unknown(reading.group, row)
-        if self._internal:
-            at = reading.time, raw.offset() or 0, _stamp(raw)
-            bucket.add_assembled(reading.group, row, at, [_origin(raw)])
-            return
-        bucket.add(reading.group, row, reading.time, raw.offset() or 0, _stamp(raw))
+        for row in self._admit(raw, headers, reading, bucket):
+            if self._internal:
+                at = reading.time, raw.offset() or 0, _stamp(raw)
+                bucket.add_assembled(reading.group, row, at, [_origin(raw)])
+            else:
+                bucket.add(reading.group, row, reading.time, raw.offset() or 0, _stamp(raw))
 
     def _lay_many(self, raw: Raw, headers: Headers, found: Readings, bucket: Bucket) -> None:
         """Lay the readings of a message out, all or none."""
+        if rows := self._admit(raw, headers, found, bucket):
+            origin = _origin(raw) if self._internal else None
+            bucket.add_many(found.group, rows, found.times, raw.offset() or 0, _stamp(raw), origin)
+
+    def _admit(
+        self, raw: Raw, headers: Headers, found: Reading | Readings, bucket: Bucket
+    ) -> list[Row]:
+        """Return the rows of a message, none where it is rejected; tell what is odd about it."""
         for group in self._groups.expire(found):
             self._forget(bucket, group, raw)
-        rows = self._groups.admit_many(found)
-        if isinstance(rows, Refusal):
-            reason = cast(Reason, rows.reason)
-            bucket.reject(self._reject(_message(raw, headers), reason, rows.detail))
-            return
+        if isinstance(found, Reading):
+            row = self._groups.admit(found)
+            admitted = row if isinstance(row, Refusal) else [row]
+        else:
+            admitted = self._groups.admit_many(found)
+        if isinstance(admitted, Refusal):
+            reason = cast(Reason, admitted.reason)
+            bucket.reject(self._reject(_message(raw, headers), reason, admitted.detail))
+            return []
         if found.oddities:
             self._tell_odd(raw, found)
-        if rows[-1].unknown:
-            self._tell_unknown(found.group, rows[-1])
-        origin = _origin(raw) if self._internal else None
-        bucket.add_many(found.group, rows, found.times, raw.offset() or 0, _stamp(raw), origin)
+        if admitted[-1].unknown:
+            self._tell_unknown(found.group, admitted[-1])
+        return admitted
 
     def _assemble(self, raw: Raw, headers: Headers, sample: Sample, bucket: Bucket) -> None:
         """Take a sample, and what it completes; the position of that is this message's."""

@@ -28,7 +28,7 @@ from oodl.channels import Refusal, Row
 from oodl.errors import ValueFault
 from tests.checks.sink import block
 from tests.flows import short_run
-from tests.flows.test_groups import Raw, reader
+from tests.flows.partition import Raw, opened
 
 W = 4
 
@@ -220,7 +220,7 @@ def test_an_expiry_names_the_message_that_tells_it() -> None:
             for place, (key, ts) in enumerate(named)
         ]
 
-    part = reader(settings(groups={"ttl": 60}), batches())
+    part = opened(settings(groups={"ttl": 60}), batches()).part
     expired = [item for _, item in part.next_batch() if isinstance(item, Expiry)]
     assert expired == [Expiry("press-0", 0, 13, 1.0)]
 

@@ -5,89 +5,21 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from flows.events import Tally
 from flows.groups import Groups
 from flows.items import Arrived, Expiry, GroupBlock
-from flows.kafka import Health, SharedConsumer, StopFlag
 from flows.settings import Settings
-from flows.source import PartitionReader, Resume, Shared
 from flows.state import StateError
 from flows.wire import Reading, Rejected
 from oodl.channels import Refusal, Row
+from tests.flows.partition import Raw, opened
 
 HOUR = 3600.0
-
-
-class Raw:
-    """A message as the client hands it on."""
-
-    __slots__ = ("_key", "_offset", "_value")
-
-    def __init__(self, offset: int, key: bytes, value: bytes) -> None:
-        self._offset, self._key, self._value = offset, key, value
-
-    def topic(self) -> str:
-        return "readings"
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def key(self) -> bytes:
-        return self._key
-
-    def value(self) -> bytes:
-        return self._value
-
-    def headers(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 1000
-
-
-class Queue:
-    """What arrives of a partition: a batch a turn."""
-
-    def __init__(self, batches: Iterator[list[Raw]]) -> None:
-        self._batches = batches
-        self.messages: list[Raw] = []
-
-    def take(self, _most: int) -> list[Raw]:
-        return next(self._batches)
-
-    def take_expired(self) -> None:
-        return None
-
-    def behind(self, _offset: int | None) -> int:
-        return 0
-
-    def snapped(self, _offset: int | None) -> None:
-        """Nothing is committed here."""
-
-
-def reader(
-    settings: Settings, batches: Iterator[list[Raw]], state: Resume | None = None
-) -> PartitionReader:
-    """One partition without a broker."""
-    consumer = SimpleNamespace(
-        health=Health(),
-        open=lambda _part, _offset: Queue(batches),
-        others=lambda: {},
-        leads=lambda _queue: True,
-    )
-    shared = Shared(settings, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
-    offset, packed, samples = state or (None, b"", b"")
-    return PartitionReader(shared, 0, offset, Groups(settings, packed), samples)
 
 
 def settings(**groups: object) -> Settings:
@@ -291,7 +223,7 @@ def test_a_million_names_take_no_more_memory_than_the_bound_allows(
             ]
 
     bounded = settings(max=20_000)
-    part, process, held = reader(bounded, batches()), psutil.Process(), []
+    part, process, held = opened(bounded, batches()).part, psutil.Process(), []
     blocks = letters = 0
     # when it is read
     for turn in range(turns):
@@ -319,7 +251,7 @@ def test_names_that_come_once_leave_nothing_behind() -> None:
                 for offset in range(first, first + size)
             ]
 
-    part = reader(settings(ttl=ttl), batches())
+    part = opened(settings(ttl=ttl), batches()).part
     alive, held, packed = set[str](), [], []
     expired = 0
     # when it is read
@@ -377,12 +309,12 @@ def test_a_replay_decides_the_same_however_it_is_cut(size: int, restarts: int) -
     def decide(size: int, restarts: int) -> list[tuple[str, str, Any]]:
         batches = [raws[first : first + size] for first in range(0, len(raws), size)]
         items, state = list[Arrived](), None
-        part = reader(bounded, iter(batches))
+        part = opened(bounded, batches).part
         for number in range(len(batches)):
             items += part.next_batch()
             if restarts and number % restarts == 0:
                 state = part.snapshot()
-                part = reader(bounded, iter(batches[number + 1 :]), state)
+                part = opened(bounded, batches[number + 1 :], state).part
         return told(items)
 
     expected = decide(97, 0)

@@ -4,103 +4,36 @@ import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from flows.events import Tally
 from flows.groups import Groups
 from flows.items import GroupBlock
-from flows.kafka import Health, SharedConsumer, StopFlag
 from flows.settings import Settings, SettingsError, load
-from flows.source import PartitionReader, Resume, Shared
 from flows.tools.try_file import try_file
 from flows.wire import Reading
 from oodl.channels import Row
 from oodl.errors import ValueFault
+from tests.flows.partition import Raw, opened
 
+KEY = b"press-0"
 NAMES = ("bytes_in", "heat")
 COUNTED = {"transform": {"bytes_*": "rate"}}
 NAMED = COUNTED | {"names": NAMES}
 Rated = dict[str, dict[int, list[float | None]]]  # by group, the values of each position
 
 
-class Raw(NamedTuple):
-    """A message as the client hands it on."""
-
-    at: int
-    body: bytes
-    name: bytes = b"press-0"
-
-    def topic(self) -> str:
-        return "readings"
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self.at
-
-    def key(self) -> bytes:
-        return self.name
-
-    def value(self) -> bytes:
-        return self.body
-
-    def headers(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 1000
-
-
-class Queue:
-    """What arrives of a partition, a batch a turn."""
-
-    def __init__(self, batches: Sequence[list[Raw]]) -> None:
-        self._batches = iter(batches)
-
-    def take(self, _most: int) -> list[Raw]:
-        return next(self._batches)
-
-    def take_expired(self) -> None:
-        return None
-
-    def behind(self, _offset: int | None) -> int:
-        return 0
-
-    def snapped(self, _offset: int | None) -> None:
-        """Nothing is committed here."""
-
-
 def settings(channels: dict[str, Any], **sections: Any) -> Settings:
     return Settings.model_validate({"channels": channels, **sections})
-
-
-def opened(
-    given: Settings, batches: Sequence[list[Raw]], state: Resume = (None, b"", b"")
-) -> tuple[PartitionReader, Groups]:
-    """One partition without a broker."""
-    queue = Queue(batches)
-    consumer = SimpleNamespace(
-        health=Health(),
-        open=lambda _part, _offset: queue,
-        others=lambda: {},
-        leads=lambda _: True,
-    )
-    shared = Shared(given, Tally(), StopFlag(), cast(SharedConsumer, consumer), 1)
-    offset, known, samples = state
-    groups = Groups(given, known)
-    return PartitionReader(shared, 0, offset, groups, samples), groups
 
 
 def arrive(raws: Sequence[Raw], given: Settings, size: int = 10**6, restarts: int = 0) -> Rated:
     """What the source makes of messages, so many a turn; restarted after so many turns."""
     batches = [list(raws[first : first + size]) for first in range(0, len(raws), size)]
-    part, _ = opened(given, batches)
+    part, *_ = opened(given, batches)
     found: Rated = {}
     for number in range(len(batches)):
         for _, item in part.next_batch():
@@ -109,12 +42,12 @@ def arrive(raws: Sequence[Raw], given: Settings, size: int = 10**6, restarts: in
             for offset, row in zip(block.offsets.tolist(), block.values.tolist(), strict=True):
                 own.setdefault(offset, []).extend(None if np.isnan(each) else each for each in row)
         if restarts and number % restarts == 0:
-            part, _ = opened(given, batches[number + 1 :], part.snapshot())
+            part, *_ = opened(given, batches[number + 1 :], part.snapshot())
     return found
 
 
 def message(at: int, ts: object, values: object) -> Raw:
-    return Raw(at, json.dumps({"ts": ts, "values": values}).encode())
+    return Raw(at, KEY, json.dumps({"ts": ts, "values": values}).encode())
 
 
 def float32(rows: list[list[float]]) -> str:
@@ -158,7 +91,7 @@ def test_assembled_readings_are_counted_and_an_absent_sensor_is_missing() -> Non
         for name, value in (("bytes_in", 5.0 * second), ("heat", 1.0))
         if not (name == "bytes_in" and second == 30)
     ]
-    raws = [Raw(at, json.dumps(body).encode()) for at, body in enumerate(bodies)]
+    raws = [Raw(at, KEY, json.dumps(body).encode()) for at, body in enumerate(bodies)]
 
     rows = list(arrive(raws, settings(COUNTED))["press-0"].values())
 
@@ -182,7 +115,7 @@ def traffic() -> list[Raw]:
         if at > 300:
             values["bytes_out"] = 2 * count
         body = {"ts": float(time), "values": values}
-        raws.append(Raw(at, json.dumps(body).encode(), b"press-%d" % rng.integers(2)))
+        raws.append(Raw(at, b"press-%d" % rng.integers(2), json.dumps(body).encode()))
     return raws
 
 
@@ -202,11 +135,11 @@ def test_only_groups_with_a_counter_go_without_a_lane() -> None:
     )
     values = {b"press": "bytes_in", b"tank": "heat", b"oven": "bytes_in"}
     raws = [
-        Raw(0, json.dumps({"ts": ts, "values": {name: 1.0}}).encode(), key)
+        Raw(0, key, json.dumps({"ts": ts, "values": {name: 1.0}}).encode())
         for ts in range(30)
         for key, name in values.items()
     ]
-    part, groups = opened(given, [raws])
+    part, _, _, groups = opened(given, [raws])
 
     part.next_batch()
 

@@ -17,7 +17,7 @@ from flows.kafka import Cluster, DeliveryError, Health, OffsetExpired, Output, S
 from flows.repartition import Repartition
 from flows.settings import Settings
 from oodl.errors import ValueFault
-from tests.flows.test_sensors import Raw
+from tests.flows.partition import Raw
 
 
 class Queue:

@@ -2,96 +2,19 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from flows.events import Tally
-from flows.groups import Groups
 from flows.items import Arrived, GroupBlock
-from flows.kafka import Health, SharedConsumer, StopFlag
 from flows.outbox import letter_of
 from flows.settings import Settings
-from flows.source import PartitionReader, Resume, Shared
 from flows.wire import Message, Rejected, origin_headers
+from tests.flows.partition import Raw, opened
 
 SENSORS = ("heat", "flow", "speed")
-
-
-class Raw(NamedTuple):
-    """A message as the client hands it on."""
-
-    at: int
-    name: bytes | None
-    body: bytes
-
-    def topic(self) -> str:
-        return "readings"
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self.at
-
-    def key(self) -> bytes | None:
-        return self.name
-
-    def value(self) -> bytes:
-        return self.body
-
-    def headers(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 1000
-
-
-class Queue:
-    """What arrives of a partition: a batch a turn; and what is committed of it."""
-
-    def __init__(self, batches: Iterator[list[Raw]]) -> None:
-        self._batches = batches
-        self.committed: list[int | None] = []
-
-    def take(self, _most: int) -> list[Raw]:
-        return next(self._batches)
-
-    def take_expired(self) -> None:
-        return None
-
-    def behind(self, _offset: int | None) -> int:
-        return 0
-
-    def snapped(self, offset: int | None) -> None:
-        self.committed.append(offset)
-
-
-class Opened(NamedTuple):
-    """A partition without a broker."""
-
-    part: PartitionReader
-    queue: Queue
-    tally: Tally
-
-
-def opened(
-    settings: Settings, batches: Iterable[list[Raw]], state: Resume = (None, b"", b"")
-) -> Opened:
-    queue, tally = Queue(iter(batches)), Tally()
-    consumer = SimpleNamespace(
-        health=Health(),
-        open=lambda _part, _offset: queue,
-        others=lambda: {},
-        leads=lambda _queue: True,
-    )
-    shared = Shared(settings, tally, StopFlag(), cast(SharedConsumer, consumer), 1)
-    offset, known, samples = state
-    part = PartitionReader(shared, 0, offset, Groups(settings, known), samples)
-    return Opened(part, queue, tally)
 
 
 def sample(at: int, group: str, sensor: str, time: float, value: float | None = 1.0) -> Raw:
@@ -126,7 +49,7 @@ def told(items: Iterable[Arrived]) -> list[Told]:
 
 
 def test_samples_of_a_second_are_a_row_at_the_position_of_what_closed_it() -> None:
-    part, _, tally = opened(Settings(), [machine(4, ("oven",))])
+    part, _, tally, _ = opened(Settings(), [machine(4, ("oven",))])
 
     rows = told(part.next_batch())
 
@@ -168,7 +91,7 @@ def test_a_snapshot_from_before_there_were_samples_is_gone_on_from() -> None:
 
 
 def test_no_more_is_committed_than_what_does_not_wait() -> None:
-    part, queue, _ = opened(Settings(), [machine(4, ("oven",)), []])
+    part, queue, *_ = opened(Settings(), [machine(4, ("oven",)), []])
     part.next_batch()
 
     assert part.snapshot()[0] == 12
@@ -177,7 +100,7 @@ def test_no_more_is_committed_than_what_does_not_wait() -> None:
 
 def test_a_late_sample_is_a_dead_letter_as_it_came() -> None:
     late = sample(12, "oven", "heat", 0.5)
-    part, _, tally = opened(Settings(), [[*machine(4, ("oven",)), late]])
+    part, _, tally, _ = opened(Settings(), [[*machine(4, ("oven",)), late]])
 
     [(_, rejected)] = [item for item in part.next_batch() if isinstance(item[1], Rejected)]
 
@@ -219,7 +142,7 @@ def test_sensors_that_come_seldom_are_missing_and_belong_to_the_group() -> None:
 
 def test_out_of_order_samples_are_counted_by_the_next_snapshot() -> None:
     stream = [sample(at, "oven", "heat", time) for at, time in enumerate((0.0, 0.1, 1.5, 0.9))]
-    part, _, tally = opened(Settings(), [stream])
+    part, _, tally, _ = opened(Settings(), [stream])
     part.next_batch()
     part.snapshot()
 
@@ -232,7 +155,7 @@ def test_a_group_whose_time_is_over_is_forgotten_by_both(mode: str) -> None:
     stream = machine(2) + [
         sample(12 + second, "oven", "heat", 10.0 * second) for second in range(1, 20)
     ] + [sample(40, "saw", "heat", 190.0)]  # fmt: skip
-    part, _, tally = opened(chosen, [stream])
+    part, _, tally, _ = opened(chosen, [stream])
 
     part.next_batch()
 
@@ -242,7 +165,7 @@ def test_a_group_whose_time_is_over_is_forgotten_by_both(mode: str) -> None:
 def test_what_came_out_of_order_is_told_of_a_forgotten_group_as_well() -> None:
     chosen = Settings(sensors={"mode": "last"}, groups={"ttl": 60.0})
     oven = [sample(0, "oven", "heat", 1.0), sample(1, "oven", "flow", 0.5)]
-    part, _, tally = opened(
+    part, _, tally, _ = opened(
         chosen, [oven + [sample(2 + at, "press", "heat", 10.0 * at) for at in range(20)]]
     )
     part.next_batch()
@@ -257,7 +180,7 @@ def test_a_group_of_which_nothing_fits_takes_no_place(mode: str) -> None:
     chosen = Settings(sensors={"mode": mode}, groups={"max": 2}, channels={"names": ["heat"]})
     strange = [sample(at, f"saw-{at}", "noise", 0.1 * at) for at in range(2)]
     fitting = [sample(2 + at, "oven", "heat", 5.0 * at) for at in range(5)]
-    part, _, tally = opened(chosen, [strange, fitting])
+    part, _, tally, _ = opened(chosen, [strange, fitting])
     part.next_batch()
 
     part.next_batch()
@@ -279,13 +202,13 @@ class Internal(Raw):
 def test_of_the_internal_topic_what_came_twice_is_left_out_and_told() -> None:
     chosen = Settings(topics={"repartitioned": "internal"})
     stream: list[Raw] = [Internal(*sample(at, "oven", "heat", at / 2)) for at in range(8)]
-    part, _, tally = opened(chosen, [stream])
+    part, _, tally, _ = opened(chosen, [stream])
 
     rows = told(part.next_batch())
 
     assert [row[-1] for row in rows] == [[[3, 100]], [[3, 101]]]
     assert tally.oddities == {"repartitioned_twice": 4}
-    again, _, tally = opened(chosen, [stream[6:]], part.snapshot())
+    again, _, tally, _ = opened(chosen, [stream[6:]], part.snapshot())
     assert again.next_batch() == []
     assert tally.oddities == {"repartitioned_twice": 2}
 
@@ -319,7 +242,7 @@ def test_an_origin_that_is_none_of_ours_costs_no_message_and_does_not_end_the_fl
 
     chosen = Settings(topics={"repartitioned": "internal"})
     body = b'{"ts": 1, "values": {"heat": 7}}'
-    part, _, tally = opened(chosen, [[Forged(0, b"oven", body), Forged(1, b"oven", b"{")]])
+    part, _, tally, _ = opened(chosen, [[Forged(0, b"oven", body), Forged(1, b"oven", b"{")]])
 
     rows = [item for _, item in part.next_batch() if isinstance(item, GroupBlock)]
     part.snapshot()
@@ -373,7 +296,7 @@ def test_the_short_way_of_samples_and_the_long_one_lead_to_the_same(size: int) -
         batches = [raws[first : first + size] for first in range(0, len(raws), size)]
         groups = {"ttl": ttl, "max_waiting_bytes": 40_000}
         settings = Settings.model_validate({"groups": groups, "sensors": {"max_open": 60}})
-        part, _, tally = opened(settings, batches)
+        part, _, tally, _ = opened(settings, batches)
         items = [item for _ in batches for item in part.next_batch()]
         part.snapshot()
         letters = [
