@@ -167,6 +167,15 @@ def decoding() -> str:
     )
 
 
+def sensors() -> str:
+    """CPU of a message of one sensor, by how far it is taken."""
+    found = load("sensors")
+    return table(
+        ("way", "us a message", "of bare"),
+        ((way, number(us), f"{found['ratios'][way]:.2f}") for way, us in found["us"].items()),
+    )
+
+
 def gaps() -> str:
     """Atoms and hidden values, filled and with zeros."""
     pairs: dict[tuple[str, float], dict[str, Record]] = {}
@@ -419,6 +428,7 @@ RECORDS = (
     "experiments",
     "cost",
     "decoding",
+    "sensors",
     "group_step",
     "gaps",
     "drift",
@@ -437,6 +447,7 @@ TABLES: dict[str, Callable[[], str]] = (
         "experiments": experiments,
         "cost": cost,
         "decoding": decoding,
+        "sensors": sensors,
         "group_step": group_step,
         "gaps": gaps,
         "drift": drift,
@@ -459,6 +470,7 @@ TABLES: dict[str, Callable[[], str]] = (
             "recovery",
             "cost",
             "decoding",
+            "sensors",
             "group_step",
             "gaps",
             "drift",
