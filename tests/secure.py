@@ -121,7 +121,8 @@ class SecureKafka(ApacheKafka):
 
     def granted(self, principal: str) -> set[Grant]:
         """What somebody may do."""
-        found = self.admin().describe_acls(_all_of(principal)).result(PATIENCE)
+        admin = self.admin()  # it ends with its last reference, and what was asked with it
+        found = admin.describe_acls(_all_of(principal)).result(PATIENCE)
         return {
             Grant(each.operation, each.restype, each.name, each.resource_pattern_type)
             for each in found
