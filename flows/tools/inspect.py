@@ -48,9 +48,9 @@ def inspect(
     """Show what each group does now, those first that are most unlike their past.
 
     Versions come from the topic of dictionaries; error, density, surprise and last reading from the
-    newest codes; lag, of a group's partition, from what the pipeline has committed, which its
-    snapshots follow by an epoch; sizes of states from the recovery folder, where it is here; and
-    how the pipeline does from /healthz. What cannot be reached is said.
+    newest codes; lag, of a group's partition, from what the pipeline has committed, an epoch or two
+    late by itself; sizes of states from the recovery folder, where it is here; and how the pipeline
+    does from /healthz. What cannot be reached is said.
 
     Parameters
     ----------
