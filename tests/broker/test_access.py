@@ -117,7 +117,7 @@ def test_each_tool_needs_what_it_asks_for_and_no_more(
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 71
     told = capsys.readouterr()
     assert '"reason": "length"' in told.out
-    assert '"group": "press-0", "version": 1' in told.out
+    assert '"group": "press-0", "version": ' in told.out
     assert "not known: lag: " in told.err
     assert "3 of 3 messages sent" in told.err
 
