@@ -179,6 +179,14 @@ soak: $(JARS) $(RIVALS_READY) ## the faults with 200,000 readings each; memory o
 	$(BIN)/python -m benchmarks.soak
 	$(RIVALS)/bin/python -m benchmarks.report
 
+.PHONY: release
+release: $(READY) ## wheel and sdist of what is committed, in dist (docs/releasing.md)
+	@PYTHON=$(BIN)/python infra/release/build dist
+
+.PHONY: try-release
+try-release: $(READY) ## install the wheel in an empty environment and run it there, minutes
+	$(PYTEST) -q -m slow tests/release
+
 .PHONY: check
 check: ## what CI runs
 	.ci/run
