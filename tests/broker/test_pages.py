@@ -27,6 +27,7 @@ from tests.secure import SecureKafka, grant_of
 
 LASTING = re.compile(r"(\S*/)?oodl (run|repartition|(simulate|sense)\b(?!.*--seconds))\b")
 ONE_OF_SEVERAL = re.compile(r" (-i|--process-id) ")
+BEFORE_A_START = re.compile(r"oodl check\b")  # it tells what is taken, by a pipeline that runs too
 ENDING = "kill %1"
 SECONDS = 120
 SELF_MADE = ("README.md", "docs/start.md")  # pages that make their settings and topics themselves
@@ -74,6 +75,8 @@ class Terminal:
         """Do as a reader does who is told a command."""
         for address, ours in self._stands_for.items():
             command = command.replace(address, ours)
+        if BEFORE_A_START.match(command):
+            self.end()
         if command == ENDING:
             self.end()
         elif LASTING.match(command):
