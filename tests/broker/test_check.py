@@ -36,6 +36,16 @@ def test_a_broker_that_tells_little_is_no_problem(settings: Settings) -> None:
     assert {grades[name] for name in ("topics", "clock")} == {"unknown"}
 
 
+def test_options_that_only_the_pipelines_client_knows_are_no_problem(settings: Settings) -> None:
+    # given an option that the client which asks for transactions and time has no word for
+    known = settings.kafka.model_copy(update={"security": {"socket.keepalive.enable": "true"}})
+    once = settings.recovery.model_copy(update={"delivery": "exactly-once"})
+    changed = settings.model_copy(update={"kafka": known, "recovery": once})
+    found = as_json(look(changed))
+    grades = {each["check"]: each["grade"] for each in found["checks"]}
+    assert (grades["rights"], grades["clock"], found["ok"]) == ("unknown", "unknown", True)
+
+
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 def test_the_least_rights_are_enough_to_be_checked(
     secure_kafka: SecureKafka, tmp_path: Path, capsys: pytest.CaptureFixture[str], delivery: str

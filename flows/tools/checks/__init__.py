@@ -4,6 +4,7 @@ A check yields findings, and an error that it ends with is one. What needs an an
 is left out when there was none.
 """
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -66,6 +67,7 @@ def look(settings: Settings, checks: Iterable[Check] = CHECKS) -> Iterator[Looke
     scene = Scene(settings)
     yield Looked(SETTINGS, ())
     for check in checks:
+        gc.collect()  # clients of the check before: one collected in another's thread aborts
         if check.asks and scene.cluster is None:
             yield Looked(check, (UNANSWERED,))
         else:

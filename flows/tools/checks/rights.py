@@ -14,6 +14,7 @@ from flows.dataflow import SINK_PARTS
 from flows.kafka import AccessError, Right, client_options
 from flows.kafka.rights import require_rights
 from flows.tools.checks.findings import Finding, Scene, of_error, of_line
+from oodl.errors import ValueFault
 
 __all__ = ["allowed"]
 
@@ -38,16 +39,21 @@ def _transactions(scene: Scene, rights: list[Right]) -> Iterator[Finding]:
     """
     if not rights:
         return
-    with KafkaAdminClient(**client_options(scene.settings)) as admin:
-        for right in rights:
-            try:
-                admin.describe_transactions([right.name])
-            except TransactionalIdNotFoundError:
-                continue
-            except TransactionalIdAuthorizationFailedError:
-                yield of_line(right.denied())
-            except KafkaError as untold:
-                told = f"expected the broker to tell of transaction {right.name}, got {untold!r}"
-                remedy = "a missing right ends the flow with its first output"
-                yield Finding(right.key, told, remedy, "unknown")
-                return
+    try:
+        with KafkaAdminClient(**client_options(scene.settings)) as admin:
+            yield from (of_line(right.denied()) for right in rights if _is_hidden(admin, right))
+    except (KafkaError, ValueFault) as untold:
+        told = f"expected the broker to tell of the transactions, got {untold!r}"
+        remedy = "a missing right ends the flow with its first output"
+        yield Finding("kafka.group", told, remedy, "unknown")
+
+
+def _is_hidden(admin: KafkaAdminClient, right: Right) -> bool:
+    """Whether a transaction, which need not be there, is not to be seen."""
+    try:
+        admin.describe_transactions([right.name])
+    except TransactionalIdNotFoundError:
+        return False
+    except TransactionalIdAuthorizationFailedError:
+        return True
+    return False
