@@ -67,7 +67,12 @@ def throughput(bench: Bench, plan: Plan) -> Section:
     return Section(
         bars,
         {"setting": setting, "microseconds": microseconds(found, plan.count)},
-        [f"{name}: not installed; make .venv-{name}/.ready" for name in missing],
+        [f"{name}: not installed; make .venv-{name}/.ready" for name in missing]
+        + [
+            f"{each.name}: too slow for a quick round"
+            for each, rounds in turns.items()
+            if not rounds
+        ],
     )
 
 

@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 
 
 def warm(fleet: Fleet, folder: Path, *, rows: int = 0, phases: int = 1) -> str:
-    """Learn each kind's dictionary, and return the file with the states.
+    """Learn each kind's dictionary, unless that was done; return the file with the states.
 
     Parameters
     ----------
@@ -36,12 +36,14 @@ def warm(fleet: Fleet, folder: Path, *, rows: int = 0, phases: int = 1) -> str:
     channels = names(fleet.channels)
     fingerprint = Settings.model_validate({"channels": {"names": channels}}).fingerprint("")
     base = max(WARM * fleet.channels, rows)
+    path = folder / f"states-{fleet.channels}-{fleet.kinds}-{fleet.seed}-{base}-{phases}"
+    if path.exists():
+        return str(path)
     kinds = [
         [pack(state, fingerprint) for state in _learned(given, channels, base, phases)]
         for given in fleet.rows_before(base + phases * BLOCK)
     ]
     packed = [state for phase in zip(*kinds, strict=True) for state in phase]
-    path = folder / f"states-{fleet.channels}-{base}-{phases}"
     path.write_bytes(msgspec.msgpack.encode(packed))
     return str(path)
 
