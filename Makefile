@@ -84,7 +84,7 @@ generate: $(READY) ## write anew all that is made from code and from records (te
 lint: $(READY) ## ruff, mypy, import rules, what runs in containers, Prometheus, Grafana
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy oodl flows tests benchmarks infra conftest.py
+	$(BIN)/mypy oodl flows tests benchmarks infra docs conftest.py
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE)
 	$(BIN)/hadolint infra/Dockerfile
@@ -182,6 +182,10 @@ soak: $(JARS) $(RIVALS_READY) ## the faults with 200,000 readings each; memory o
 .PHONY: release
 release: $(READY) ## wheel and sdist of what is committed, in dist (docs/releasing.md)
 	@PYTHON=$(BIN)/python infra/release/build dist
+
+.PHONY: commands
+commands: $(READY) ## run each command of the pages and of every help on Apache Kafka, minutes
+	$(PYTEST) -q -m commands tests/broker/test_pages.py tests/fault/test_help.py
 
 .PHONY: try-release
 try-release: $(READY) ## install the wheel in an empty environment and run it there, minutes

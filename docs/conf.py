@@ -31,7 +31,6 @@ PAGES = {
     "CHANGELOG.md": "changes",
     "SECURITY.md": "vulnerabilities",
 }
-COMING = ("releasing",)  # has a place in index.md already
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(((?:\.\./)+[^)#\s]+)")
 
@@ -46,9 +45,6 @@ def _to_pages(app: Sphinx, name: str, source: list[str]) -> None:
         return f"](/{found}.md" if found else link[0]
 
     source[0] = LINK.sub(page, source[0])
-    for coming in COMING:
-        if not (Path(app.srcdir) / f"{coming}.md").exists():
-            source[0] = source[0].replace(f"\n{coming}\n", "\n")
 
 
 def setup(app: Sphinx) -> None:
