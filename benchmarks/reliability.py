@@ -50,10 +50,9 @@ def delivery() -> str:
     )
 
 
-RECORDS = ("faults", "faults_soak", "delivery")
+RECORDS = ("faults", "delivery")
 TABLES: dict[str, Callable[[], str]] = (
-    {name: partial(faults, name) for name in ("faults", "faults_soak")}
-    | {"delivery": delivery}
+    {"faults": partial(faults, "faults"), "delivery": delivery}
     | {f"{name}-source": source(name) for name in RECORDS}
     | {f"{name}-bars": bars(name) for name in RECORDS}
 )
