@@ -183,9 +183,9 @@ soak: $(JARS) $(RIVALS_READY) ## the faults with 200,000 readings each; memory o
 release: $(READY) ## wheel and sdist of what is committed, in dist (docs/releasing.md)
 	@PYTHON=$(BIN)/python infra/release/build dist
 
-.PHONY: commands
-commands: $(READY) ## run each command of the pages and of every help on Apache Kafka, minutes
-	$(PYTEST) -q -m commands tests/broker/test_pages.py tests/fault/test_help.py
+.PHONY: operation
+operation: $(READY) ## commands, pages, containers and health on Apache Kafka, minutes (WORKERS=2)
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile -m operation tests/broker tests/fault
 
 .PHONY: try-release
 try-release: $(READY) ## install the wheel in an empty environment and run it there, minutes

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from benchmarks.report import bars, filled, load, source, table
@@ -16,7 +15,7 @@ COUNTS = ("sent", "coded", "buried", "missing", "repeats", "allowed")
 TIMED = ("resumed", "gave up")
 
 
-def faults(name: str) -> str:
+def faults() -> str:
     """What became of the readings, fault by fault."""
     head = ("done to it", "delivery", "sent", "coded", "dead letters", "missing", "repeats",
             "at most", "seconds until it")  # fmt: skip
@@ -29,7 +28,7 @@ def faults(name: str) -> str:
                 *(f"{each[name]:,}" for name in COUNTS),
                 ", ".join(f"{name}: {each[name]}" for name in TIMED if name in each),
             )
-            for each in load(name)["rows"]
+            for each in load("faults")["rows"]
         ),
     )
 
@@ -52,7 +51,7 @@ def delivery() -> str:
 
 RECORDS = ("faults", "delivery")
 TABLES: dict[str, Callable[[], str]] = (
-    {"faults": partial(faults, "faults"), "delivery": delivery}
+    {"faults": faults, "delivery": delivery}
     | {f"{name}-source": source(name) for name in RECORDS}
     | {f"{name}-bars": bars(name) for name in RECORDS}
 )

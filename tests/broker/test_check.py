@@ -17,6 +17,8 @@ from flows.tools.checks.findings import Scene
 from tests.secure import PASSWORD, Client, SecureKafka
 from tests.traffic import Record, send
 
+pytestmark = pytest.mark.operation
+
 
 def told(client: Client, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
     """The exit code, and what was found by check; no secret is in any form of it."""

@@ -149,7 +149,7 @@ def terminal(
     made.kill()
 
 
-@pytest.mark.commands
+@pytest.mark.operation
 @pytest.mark.parametrize("page", [page for page in TYPED if TYPED[page]])
 def test_each_command_of_a_page_does_what_it_is_told(terminal: Terminal, page: str) -> None:
     # given a pipeline that runs, where a page takes it for granted

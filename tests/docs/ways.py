@@ -11,6 +11,9 @@ __all__ = ["ELSEWHERE", "IN_CI", "NOT_RUN", "here"]
 IN_CI = (  # steps of .ci/run: what runs these tests cannot be run by one of them
     "make setup",
     "make test",
+    "make operation",
+    "make fault",
+    "make alerts",
     "make lint",
     "make docs",
     "make sbom",

@@ -21,6 +21,8 @@ from tests.brokers import ApacheKafka
 from tests.fault.workers import Worker, create_topics, free_port, wait_until, write_settings
 from tests.traffic import Record, machine, send
 
+pytestmark = pytest.mark.operation
+
 
 @dataclass(frozen=True)
 class Place:

@@ -23,6 +23,8 @@ from flows.tools.checks import look
 from tests.brokers import ApacheKafka
 from tests.fault.workers import free_port, write_settings
 
+pytestmark = pytest.mark.operation
+
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "pictures" / "check.svg"
 NAMES = {role: f"plant.{role}" for role in ("readings", "codes", "dictionaries", "dead_letters")}

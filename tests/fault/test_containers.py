@@ -22,6 +22,8 @@ from tests.compose import ROOT, SERVICES, SETTINGS, health_check
 from tests.confined import confined, why_not
 from tests.fault.workers import PATIENCE, Worker, free_port, wait_until
 
+pytestmark = pytest.mark.operation
+
 SETS = ROOT / "infra" / "kubernetes" / "base"
 ROLES = ("readings", "codes", "dictionaries", "dead_letters")
 

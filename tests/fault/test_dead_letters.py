@@ -22,6 +22,8 @@ from tests.fault.workers import (
 )
 from tests.traffic import Record, codes_by_position, read, send
 
+pytestmark = pytest.mark.operation
+
 WIDE = [json.dumps({"ts": 1.7e9 + row, "values": [row, *range(5)]}).encode() for row in range(5)]
 TIMELESS = b'{"values": [9, 8, 7, 6, 5, 4]}'
 LARGE = b'{"ts": 1700000000, "values": [1, 2, 3]' + b" " * 300_000 + b"}"

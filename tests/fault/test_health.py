@@ -12,6 +12,8 @@ from tests.brokers import ApacheKafka
 from tests.fault.workers import Worker, create_topics, free_port, wait_until, write_settings
 from tests.traffic import Record, codes_by_position, machine, read, send
 
+pytestmark = pytest.mark.operation
+
 GROUPS = [f"press-{number}" for number in range(6)]
 ALIVE_AND_READY, ALIVE_ONLY, NEITHER = (200, 200), (200, 503), (503, 503)
 

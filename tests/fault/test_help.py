@@ -201,7 +201,7 @@ def in_order() -> list[Example]:
     return sorted(found, key=lambda example: ORDER.index(example.command))
 
 
-@pytest.mark.commands
+@pytest.mark.operation
 @pytest.mark.timeout(900)
 def test_every_example_of_every_help_runs(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
     stage, failures, before = Stage(tmp_path, apache_kafka), [], ""

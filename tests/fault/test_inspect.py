@@ -17,6 +17,8 @@ from flows.tools.sender import Sender
 from tests.brokers import ApacheKafka
 from tests.fault.workers import PATIENCE, Worker, create_topics, free_port, write_settings
 
+pytestmark = pytest.mark.operation
+
 ROOT = Path(__file__).parents[2]
 START, READINGS = 1_772_438_400.0, 300
 

@@ -13,6 +13,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, Topic
 from tests.brokers import ApacheKafka
 from tests.fault.workers import PATIENCE, wait_until, write_settings
 
+pytestmark = pytest.mark.operation
+
 ROOT = Path(__file__).parents[2]
 PUMPS = ROOT / "docs" / "examples" / "pumps.csv"
 HOUR = 1_772_438_400_000  # 2026-03-02T08:00, in ms

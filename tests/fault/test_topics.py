@@ -10,6 +10,8 @@ from flows.tools.topics import TopicsError, topics
 from tests.brokers import ApacheKafka
 from tests.fault.workers import write_settings
 
+pytestmark = pytest.mark.operation
+
 NAMES = {"readings": "t.readings", "codes": "t.codes"} | {
     "dictionaries": "t.dictionaries",
     "dead_letters": "t.letters",

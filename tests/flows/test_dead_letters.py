@@ -267,11 +267,14 @@ def test_what_is_shown_of_a_letter_cannot_take_hold_of_a_terminal() -> None:
 
 def test_ctrl_c_while_reading_ends_without_a_word_of_python() -> None:
     script = """
-import signal, sys
+import signal, sys, time
 from flows import cli
 from flows.tools import dead_letters, topic
 dead_letters.admit = lambda *_: None
-topic.KafkaConsumer = lambda **_: signal.raise_signal(signal.SIGINT)
+def interrupted(**_):
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(60)  # which the signal ends, as it would end a wait for the broker
+topic.KafkaConsumer = interrupted
 sys.argv = ["oodl", "dead-letters", "list"]
 cli.main()
 """

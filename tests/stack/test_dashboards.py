@@ -21,6 +21,8 @@ from tests.stack.plant import LINE
 from tests.stack.prometheus import Prometheus, Sample
 from tests.traffic import Record, send
 
+pytestmark = pytest.mark.alerts
+
 BOARDS: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text())
     for path in sorted((ROOT / "infra" / "grafana" / "dashboards").glob("*.json"))
