@@ -5,11 +5,13 @@ import signal
 import sys
 from collections.abc import Callable
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
 from typing import Self
 
 __all__ = ["StopFlag"]
+
+LOOK = 0.1  # seconds between two looks while it is waited for: no lock, a handler may come between
 
 
 class StopFlag:
@@ -56,6 +58,13 @@ class StopFlag:
         """Ask the flow to end."""
         if self._since is None:
             self._since, self.cause = monotonic(), cause
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until it is set; tell whether it is."""
+        due = monotonic() + seconds
+        while not self and (left := due - monotonic()) > 0:
+            sleep(min(LOOK, left))
+        return bool(self)
 
     @property
     def seconds(self) -> float:

@@ -3,14 +3,13 @@
 Ticks are counted from the start, so a late one is made up for and the rate never drifts.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
 
-__all__ = ["Feed", "Sent", "Values", "ticks"]
+__all__ = ["Feed", "Sent", "Stop", "Values", "ticks"]
 
 Values = list[float] | dict[str, float]
 
@@ -29,6 +28,14 @@ class Sent(msgspec.Struct, frozen=True):
     row: int = 0
 
 
+class Stop(Protocol):
+    """Whether to end: an event of `threading`, or the `StopFlag` of a command."""
+
+    def wait(self, seconds: float, /) -> bool:
+        """Wait so long or until it is set; tell whether it is."""
+        ...
+
+
 class Feed(Protocol):
     """Where readings come from: the host's sensors, or a simulated fleet."""
 
@@ -39,7 +46,7 @@ class Feed(Protocol):
 
 def ticks(
     rate: float,
-    stop: threading.Event,
+    stop: Stop,
     seconds: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[int]:
@@ -49,7 +56,7 @@ def ticks(
     ----------
     rate : float
         Ticks a second, > 0.
-    stop : threading.Event
+    stop : Stop
         Ends the ticks, also in the middle of a wait.
     seconds : float, optional
         How long; for ever by default.
@@ -58,7 +65,8 @@ def ticks(
 
     Examples
     --------
-    >>> list(ticks(1000.0, threading.Event(), seconds=0.003))
+    >>> from threading import Event
+    >>> list(ticks(1000.0, Event(), seconds=0.003))
     [0, 1, 2]
     """
     start = clock()

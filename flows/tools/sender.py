@@ -10,9 +10,10 @@ from kafka.errors import KafkaError
 from rich.console import Console
 
 from flows import access
-from flows.kafka import DeliveryError, admit, client_options
+from flows.kafka import DeliveryError, StopFlag, admit, client_options
 from flows.settings import Settings
 from flows.tools.feed import Feed, Sent, Values
+from flows.tools.interrupting import interruptible
 from flows.tools.writing import Batches, Writing, Written
 from flows.tools.writing import writing as written_in
 
@@ -28,6 +29,7 @@ PRODUCER: dict[str, Any] = {
     "delivery_timeout_ms": 20_000,
 }
 JSON = written_in("json")
+CTRL_C = {"SIGINT": "Ctrl-C"}  # as people call it
 FLUSH_SECONDS = 25.0
 """How long the end waits for what is on its way: longer than the client itself."""
 
@@ -127,9 +129,15 @@ def send_all(source: Feed, sender: Sender, ticking: Iterable[int]) -> None:
 
 
 def send_to_broker(
-    source: Feed, ticking: Iterable[int], settings: Settings, writing: Writing = JSON
+    source: Feed,
+    ticking: Callable[[StopFlag], Iterable[int]],
+    settings: Settings,
+    writing: Writing = JSON,
 ) -> None:
-    """Send readings to the broker of the settings, until the ticks or Ctrl-C end it.
+    """Send readings to the broker of the settings, until the ticks, Ctrl-C or SIGTERM end it.
+
+    These set the flag that the ticks are made with: an exception may be raised anywhere in the
+    client, which has places that let none through.
 
     Raises
     ------
@@ -142,11 +150,11 @@ def send_to_broker(
     admit(settings.kafka, access.to_send(settings))
     sender = Sender(client_options(settings), topic, writing=writing)
     try:
-        with console.status(f"sending to {topic}") as status:
+        with interruptible() as stop, console.status(f"sending to {topic}") as status:
             tell = status.update if console.is_terminal else console.print
-            send_all(source, sender, _telling(ticking, sender, tell, every))
-    except KeyboardInterrupt:
-        console.print("stopped by Ctrl-C")
+            send_all(source, sender, _telling(ticking(stop), sender, tell, every))
+        if stop:
+            console.print(f"stopped by {CTRL_C.get(stop.cause, stop.cause)}")
     finally:
         sender.close()
     console.print(f"{sender.sent:,} readings sent to {topic}")

@@ -1,6 +1,5 @@
 """``oodl sense``: this host's own sensors, sent to the readings topic."""
 
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -38,4 +37,4 @@ def sense(
     This host's sensors, until Ctrl-C:
     $ oodl sense --settings oodl.toml
     """
-    send_to_broker(Host(), ticks(RATE, threading.Event(), seconds), load(settings))
+    send_to_broker(Host(), lambda stop: ticks(RATE, stop, seconds), load(settings))

@@ -1,6 +1,5 @@
 """``oodl simulate``: a fleet whose dictionaries are known, sent to the readings topic."""
 
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -71,4 +70,4 @@ def simulate(
         raise ValueFault(msg)
     fleet = Fleet(machines=machines, seed=seed)
     messages = one_sensor_each if one_sensor else writing(format)
-    send_to_broker(fleet, ticks(rate, threading.Event(), seconds), load(settings), messages)
+    send_to_broker(fleet, lambda stop: ticks(rate, stop, seconds), load(settings), messages)

@@ -103,7 +103,7 @@ def test_each_tool_needs_what_it_asks_for_and_no_more(
         ),
         "simulate": (
             [*access.to_send(client.settings)],
-            lambda: send_to_broker(_OneReading(), [0], client.settings),
+            lambda: send_to_broker(_OneReading(), lambda _: [0], client.settings),
         ),
     }
     for name, (rights, call) in tools.items():
@@ -292,7 +292,7 @@ def test_every_command_ends_with_1_and_one_line_when_it_is_not_let_in(
         lambda: list_letters(settings=file),
         lambda: send_again(settings=file, everything=True),
         lambda: topics(settings=file),
-        lambda: send_to_broker(_OneReading(), [0], wrong),
+        lambda: send_to_broker(_OneReading(), lambda _: [0], wrong),
     ):
         with pytest.raises(BrokerError, match="invalid credentials"):
             call()
