@@ -18,7 +18,7 @@ __all__ = ["PAGES", "TABLES", "fill"]
 PAGES = [ROOT / "docs" / f"{name}.md" for name in ("start", "sizing", "comparison", "limits")]
 SIZES = ("8", "16", "64", "256")
 WORKERS = 1000
-SERIES = 8  # of a group in the metrics
+SERIES = 12  # of a group in the metrics
 COPY = 1e8  # bytes a second that a start is taken to read
 NAMES = {"PCA, largest": "PCA", "oodl, default": "oodl"}
 
