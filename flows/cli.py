@@ -19,22 +19,22 @@ app = ExemplaryApp(
     help_format="markdown",
     default_parameter=Parameter(negative=()),
 )
-for command, place in {
-    "demo": "demo:demo",
-    "try": "try_file:try_file",
-    "run": "run:run",
-    "decode": "decode:decode",
-    "inspect": "inspect:inspect",
-    "check": "check:check",
-    "topics": "topics:topics",
-    "rebalance": "rebalance:rebalance",
-    "repartition": "repartition:repartition",
-    "dead-letters": "dead_letters:app",
-    "simulate": "simulate:simulate",
-    "sense": "sense:sense",
-    "replay": "replay:replay",
-}.items():
-    app.command(f"flows.tools.{place}", name=command)
+for command, place, told in (
+    ("demo", "demo:demo", "Show the whole pipeline at work in one process, without Kafka."),
+    ("try", "try_file:try_file", "Try a CSV file of sensor readings, without Kafka."),
+    ("run", "run:run", "Code readings from Kafka."),
+    ("decode", "decode:decode", "Rebuild readings from codes, as a CSV file."),
+    ("inspect", "inspect:inspect", "Show what each group does now, and what it has learned."),
+    ("check", "check:check", "See whether the pipeline would run here as it is set up."),
+    ("topics", "topics:topics", "Create the topics, or compare them with what is needed."),
+    ("rebalance", "rebalance:rebalance", "Share out the work anew for another number of workers."),
+    ("repartition", "repartition:repartition", "Bring the messages of a group to one partition."),
+    ("dead-letters", "dead_letters:app", "List, explain and send again what could not be read."),
+    ("simulate", "simulate:simulate", "Send readings of a simulated fleet to Kafka."),
+    ("sense", "sense:sense", "Send this host's own figures to Kafka."),
+    ("replay", "replay:replay", "Send a file, or what a topic holds, to the readings topic."),
+):
+    app.command(f"flows.tools.{place}", name=command, help=told)
 
 
 def main() -> None:

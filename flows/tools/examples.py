@@ -24,8 +24,10 @@ class ExemplaryApp(App):
         self, tokens: str | Iterable[str] | None = None, *, console: Console | None = None
     ) -> None:
         """Print the help of a command, then its examples."""
-        super().help_print(tokens, console=console)
         _, apps, _ = self.parse_commands(tokens)
+        if apps[-1].default_command:
+            apps[-1].help = None  # what the list of commands has is short: its docstring says all
+        super().help_print(tokens, console=console)
         section = examples_of(apps[-1].default_command)
         if section:
             shown = console or apps[-1].console

@@ -40,3 +40,21 @@ def test_the_help_of_every_command_ends_with_examples(
 def test_help_of_what_has_no_examples_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     app(["--help"], result_action="return_value")
     assert "Examples" not in capsys.readouterr().out
+
+
+def test_the_list_of_commands_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:
+    app(["--help"], result_action="return_value")
+
+    lines = capsys.readouterr().out.splitlines()
+
+    for name in (name for name in app if not name.startswith("-")):
+        [told] = [line.strip("│ ").split(maxsplit=1) for line in lines if f"│ {name} " in line]
+        assert len(told) == 2
+
+
+def test_the_help_of_a_command_is_its_docstring_and_not_the_line_of_the_list(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app(["run", "--help"], result_action="return_value")
+
+    assert "Reads the topic of readings; writes codes" in capsys.readouterr().out
