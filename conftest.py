@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 ROOT = Path(__file__).parent
 SECONDS = 120
+
+# What tests start hears Ctrl-C also where a shell began all this in its background: there SIGINT is
+# ignored from the start, and whoever ignores it bequeaths that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class ConsoleParser(CodeBlockParser):
